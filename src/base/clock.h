@@ -1,0 +1,14 @@
+/* Time and memory of this process.
+ * SPDX-License-Identifier: MIT */
+#ifndef ZM_BASE_CLOCK_H
+#define ZM_BASE_CLOCK_H
+
+#include <stddef.h>
+
+/* Monotonic seconds. */
+double zm_now(void);
+/* Resident set now, and its peak, in bytes; 0 where the system does not tell. */
+size_t zm_rss_bytes(void);
+size_t zm_peak_rss_bytes(void);
+
+#endif
