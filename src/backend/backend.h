@@ -1,0 +1,31 @@
+/* Running a finished graph on a device.
+ * SPDX-License-Identifier: MIT */
+#ifndef ZM_BACKEND_BACKEND_H
+#define ZM_BACKEND_BACKEND_H
+
+#include "tensor/tensor.h"
+
+typedef struct zm_exec zm_exec;
+
+typedef struct zm_exec_options {
+    bool reference_only; /* plain loops of the op descriptors: what every kernel is held to */
+} zm_exec_options;
+
+/* Plan memory for g (finished, borrowed until free), choose a kernel for every node and prepare it.
+ * ZM_E_NOMEM: the plan does not fit in memory.  opt NULL: defaults. */
+ZM_MUST zm_status zm_exec_new(zm_exec **out, zm_graph *g, const zm_exec_options *opt, zm_error *err);
+void zm_exec_free(zm_exec *x);
+/* Run all nodes once.  Inputs were written before through zm_exec_write (or ->data on the CPU); outputs are read
+ * after.  Allocates nothing.  One thread at a time per exec; work inside is spread over OpenMP threads. */
+ZM_MUST zm_status zm_exec_run(zm_exec *x, zm_error *err);
+/* Copy a whole tensor between the host and the device. */
+void zm_exec_write(zm_exec *x, zm_tensor *t, const void *host);
+void zm_exec_read(zm_exec *x, const zm_tensor *t, void *host);
+/* Bytes of planned memory. */
+size_t zm_exec_bytes(const zm_exec *x);
+/* Name of the kernel chosen for node id ("reference", ...), for tests, bench and logs. */
+const char *zm_exec_kernel(const zm_exec *x, int id);
+/* Seconds spent in each node accumulate into seconds[id] during runs when set (NULL: off); for bench. */
+void zm_exec_profile(zm_exec *x, double *seconds);
+
+#endif

@@ -1,0 +1,22 @@
+/* The contract of a CPU kernel: best first, a kernel that declines says why and the next one is asked.
+ * SPDX-License-Identifier: MIT */
+#ifndef ZM_BACKEND_CPU_KERNEL_H
+#define ZM_BACKEND_CPU_KERNEL_H
+
+#include "tensor/op.h"
+
+typedef struct zm_kernel {
+    const zm_op *op;
+    const char *name;
+    /* NULL: takes this node; otherwise the reason why not (logged at debug level). */
+    const char *(*decline)(const zm_tensor *node);
+    /* Optional: make what runs of this node share (primitives, packed shapes).  *scratch: bytes wanted in run,
+     * from memory all nodes share.  node->data pointers are not valid yet. */
+    zm_status (*prepare)(const zm_tensor *node, void **state, size_t *scratch, zm_error *err);
+    void (*run)(const zm_tensor *node, void *state, void *scratch);
+    void (*release)(void *state); /* optional */
+} zm_kernel;
+
+extern const zm_kernel *const zm_cpu_kernels[]; /* NULL-terminated, best first for each op */
+
+#endif
