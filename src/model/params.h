@@ -1,0 +1,62 @@
+/* Named parameters of a network: declared from a config, then filled with random values or bound to a weight file.
+ * After binding nothing is looked up by name: networks keep zm_param pointers.
+ * SPDX-License-Identifier: MIT */
+#ifndef ZM_MODEL_PARAMS_H
+#define ZM_MODEL_PARAMS_H
+
+#include "base/rng.h"
+#include "format/weights.h"
+#include "tensor/tensor.h"
+
+typedef enum {
+    ZM_INIT_ZEROS,
+    ZM_INIT_ONES,
+    ZM_INIT_FAN_IN,  /* normal, std 1/sqrt(product of all dims but the first) */
+    ZM_INIT_XAVIER,  /* uniform, limit sqrt(6 / (fan_in + fan_out)) */
+    ZM_INIT_NORMAL,  /* normal, std `scale` */
+} zm_init;
+
+typedef struct zm_param {
+    const char *name; /* official tensor name */
+    zm_shape shape;   /* as in the file, row-major */
+    zm_dtype dtype;   /* f32, or the file's own type for matrices (f16, bf16, q8_0) */
+    void *data;       /* NULL until filled; owned by the set, or mapped from the weight file */
+    zm_init init;
+    float scale;
+    bool matrix;      /* may stay in the file's dtype: only used by ops that read every weight dtype */
+    bool frozen;      /* not trained (LoRA's base) */
+    int index;        /* place in the set */
+} zm_param;
+
+typedef struct zm_params zm_params;
+
+zm_params *zm_params_new(void); /* NULL when out of memory */
+void zm_params_free(zm_params *p);
+/* Declare; name is copied.  Sticky: errors (duplicates, memory) are reported by fill/load.  Never NULL. */
+zm_param *zm_params_add(zm_params *p, zm_shape shape, zm_init init, bool matrix, const char *name, ...) ZM_PRINTF(5, 6);
+int zm_params_count(const zm_params *p);
+zm_param *zm_params_at(const zm_params *p, int i);
+zm_param *zm_params_find(const zm_params *p, const char *name);
+int64_t zm_params_elems(const zm_params *p);
+
+/* Allocate f32 values and draw them (deterministic in seed and name, independent of declaration order). */
+ZM_MUST zm_status zm_params_fill(zm_params *p, uint64_t seed, zm_error *err);
+/* Bind every declared parameter to PREFIX+name in `w` (kept open by the caller as long as p lives).  Matrices stay
+ * in their dtype, mapped; everything else becomes f32.  all_f32: own f32 copies (training).
+ * ZM_E_MISSING / ZM_E_SHAPE name file and tensor. */
+ZM_MUST zm_status zm_params_load(zm_params *p, const zm_weights *w, const char *prefix, bool all_f32, zm_error *err);
+
+/* One graph under construction and the leaves of the parameters it uses. */
+typedef struct zm_build {
+    zm_graph *g;
+    const zm_params *params;
+    bool train;        /* leaves want gradients (unless frozen); checkpoint blocks */
+    bool checkpoint;   /* put each block into a segment (recompute instead of keep) */
+    zm_tensor **leaf;  /* by param index; NULL until used */
+} zm_build;
+/* g borrowed.  leaf[] lives in g's arena. */
+zm_build zm_build_begin(zm_graph *g, const zm_params *p, bool train, bool checkpoint);
+/* The leaf of a parameter in this graph, made on first use. */
+zm_tensor *zm_use(zm_build *b, const zm_param *p);
+
+#endif
