@@ -1,0 +1,144 @@
+/* Running a planned graph on the CPU: one kernel per node, chosen once.
+ * SPDX-License-Identifier: MIT */
+#include "backend/backend.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "backend/cpu/kernel.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "tensor/plan.h"
+
+typedef struct chosen {
+    const zm_kernel *kernel; /* NULL: the op's reference */
+    void *state;
+} chosen;
+
+struct zm_exec {
+    zm_graph *g;
+    zm_plan plan;
+    void *block, *scratch;
+    size_t scratch_bytes;
+    chosen *node;
+    double *seconds;
+};
+
+static zm_status choose(zm_exec *x, const zm_tensor *t, zm_error *err)
+{
+    for (const zm_kernel *const *row = zm_cpu_kernels; *row; row++) {
+        const zm_kernel *k = *row;
+        if (k->op != t->op)
+            continue;
+        const char *why = k->decline ? k->decline(t) : NULL;
+        if (why) {
+            zm_log(ZM_LOG_DEBUG, "%s: kernel %s declines: %s", t->op->name, k->name, why);
+            continue;
+        }
+        size_t scratch = 0;
+        zm_status s = k->prepare ? k->prepare(t, &x->node[t->id].state, &scratch, err) : ZM_OK;
+        if (s)
+            return s;
+        x->node[t->id].kernel = k;
+        x->scratch_bytes = scratch > x->scratch_bytes ? scratch : x->scratch_bytes;
+        return ZM_OK;
+    }
+    return ZM_OK;
+}
+
+zm_status zm_exec_new(zm_exec **out, zm_graph *g, const zm_exec_options *opt, zm_error *err)
+{
+    *out = NULL;
+    int n = zm_graph_size(g);
+    zm_exec *x = calloc(1, sizeof *x);
+    if (!x)
+        return zm_fail(err, ZM_E_NOMEM, "out of memory for running a graph");
+    x->g = g;
+    x->node = calloc((size_t)n + 1, sizeof *x->node);
+    zm_status s = x->node ? zm_plan_make(&x->plan, g, err) : zm_fail(err, ZM_E_NOMEM, "out of memory for %d nodes", n);
+    for (int i = 0; !s && i < n; i++) {
+        const zm_tensor *t = zm_graph_at(g, i);
+        if (t->leaf == ZM_COMPUTED && !t->op->is_view && !(opt && opt->reference_only))
+            s = choose(x, t, err);
+    }
+    if (!s) {
+        x->block = zm_aligned_alloc(x->plan.bytes);
+        x->scratch = zm_aligned_alloc(x->scratch_bytes);
+        if (!x->block || !x->scratch)
+            s = zm_fail(err, ZM_E_NOMEM, "no memory for a plan of %zu bytes and %zu of scratch", x->plan.bytes, x->scratch_bytes);
+        else
+            memset(x->block, 0, x->plan.bytes);
+    }
+    if (s) {
+        zm_exec_free(x);
+        return s;
+    }
+    zm_plan_bind(&x->plan, g, x->block);
+    *out = x;
+    return ZM_OK;
+}
+
+void zm_exec_free(zm_exec *x)
+{
+    if (!x)
+        return;
+    for (int i = 0; x->node && i < zm_graph_size(x->g); i++)
+        if (x->node[i].kernel && x->node[i].kernel->release)
+            x->node[i].kernel->release(x->node[i].state);
+    zm_plan_release(&x->plan);
+    free(x->node);
+    free(x->block);
+    free(x->scratch);
+    free(x);
+}
+
+zm_status zm_exec_run(zm_exec *x, zm_error *err)
+{
+    for (int i = 0, n = zm_graph_size(x->g); i < n; i++) {
+        zm_tensor *t = zm_graph_at(x->g, i);
+        if (t->leaf == ZM_EXTERNAL && !t->data)
+            return zm_fail(err, ZM_E_MISSING, "%s: external tensor without memory", t->name);
+        if (t->leaf != ZM_COMPUTED)
+            continue;
+        if (t->op->is_view) { /* its base may be external memory that moved since the last run */
+            t->data = (char *)t->in[0]->data + t->attr.i[0] * (int64_t)zm_dtype_block_bytes(t->dtype);
+            continue;
+        }
+        double start = x->seconds ? zm_now() : 0;
+        const zm_kernel *k = x->node[i].kernel;
+        if (k)
+            k->run(t, x->node[i].state, x->scratch);
+        else
+            t->op->reference(t);
+        if (x->seconds)
+            x->seconds[i] += zm_now() - start;
+    }
+    return ZM_OK;
+}
+
+void zm_exec_write(zm_exec *x, zm_tensor *t, const void *host)
+{
+    (void)x;
+    memcpy(t->data, host, zm_tensor_bytes(t));
+}
+
+void zm_exec_read(zm_exec *x, const zm_tensor *t, void *host)
+{
+    (void)x;
+    memcpy(host, t->data, zm_tensor_bytes(t));
+}
+
+size_t zm_exec_bytes(const zm_exec *x)
+{
+    return x->plan.bytes + x->scratch_bytes;
+}
+
+const char *zm_exec_kernel(const zm_exec *x, int id)
+{
+    return x->node[id].kernel ? x->node[id].kernel->name : "reference";
+}
+
+void zm_exec_profile(zm_exec *x, double *seconds)
+{
+    x->seconds = seconds;
+}

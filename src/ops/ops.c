@@ -1,0 +1,11 @@
+/* The table of ops: one row each.
+ * SPDX-License-Identifier: MIT */
+#include "ops/ops.h"
+
+const zm_op *const zm_ops[] = {
+    &zm_op_unary,   &zm_op_unary_grad, &zm_op_affine, &zm_op_binary, &zm_op_sum_to, &zm_op_broadcast,
+    &zm_op_view,    &zm_op_permute,    &zm_op_slice,  &zm_op_pad,    &zm_op_concat,
+    NULL,
+};
+
+const zm_grad_ops zm_default_grad_ops = {.add = zm_add};
