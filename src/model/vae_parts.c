@@ -1,0 +1,153 @@
+/* Causal pieces of video autoencoders: convolutions with state, folding, norms.
+ * SPDX-License-Identifier: MIT */
+#include "model/vae_parts.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+zm_vae_conv zm_vae_conv_declare(zm_vae_scope *s, int in, int out, int kf, int kh, int kw, bool flat, const char *name)
+{
+    zm_shape w = flat ? ZM_SHAPE(out, in, kh, kw) : ZM_SHAPE(out, in, kf, kh, kw);
+    return (zm_vae_conv){
+        .weight = zm_params_add(s->params, w, ZM_INIT_FAN_IN, false, "%s%s.weight", s->prefix, name),
+        .bias = zm_params_add(s->params, ZM_SHAPE(out), ZM_INIT_ZEROS, false, "%s%s.bias", s->prefix, name),
+        .kernel = {kf, kh, kw},
+    };
+}
+
+const zm_param *zm_vae_gamma_declare(zm_vae_scope *s, int channels, int extra, const char *name)
+{
+    zm_shape shape = {.rank = 1 + extra, .dim = {channels, 1, 1, 1}};
+    return zm_params_add(s->params, shape, ZM_INIT_ONES, false, "%s%s", s->prefix, name);
+}
+
+/* The kernel with five axes. */
+static zm_tensor *kernel(zm_vae_pass *p, const zm_vae_conv *c)
+{
+    zm_tensor *w = zm_use(p->b, c->weight);
+    if (c->weight->shape.rank == 5)
+        return w;
+    const int64_t *d = c->weight->shape.dim;
+    return zm_reshape(p->g, w, ZM_SHAPE(d[0], d[1], 1, d[2], d[3]));
+}
+
+zm_tensor *zm_vae_with_state(zm_vae_pass *p, zm_tensor *x, int n, bool zero_first)
+{
+    zm_vae_chunk *c = p->chunk;
+    if (c->mode == ZM_VAE_WHOLE || zm_graph_failed(p->g))
+        return x;
+    if (c->n_slots == ZM_VAE_SLOTS_MAX)
+        return zm_graph_fail(p->g, ZM_E_UNSUPPORTED, "autoencoder: more than %d states between chunks",
+                             ZM_VAE_SLOTS_MAX);
+    zm_vae_slot *slot = &c->slot[c->n_slots++];
+    *slot = (zm_vae_slot){.shape = x->shape};
+    slot->shape.dim[1] = n;
+    if (c->mode == ZM_VAE_NEXT) {
+        slot->before = zm_external(p->g, ZM_F32, slot->shape, NULL, "state");
+        x = zm_concat(p->g, 2, (zm_tensor *[]){slot->before, x}, 1);
+    } else if (zero_first) {
+        return x;
+    }
+    if (zm_graph_failed(p->g))
+        return x;
+    int64_t have = x->shape.dim[1];
+    zm_tensor *tail = zm_slice(p->g, x, 1, have > n ? have - n : 0, have > n ? n : have);
+    if (have < n)
+        tail = zm_pad(p->g, tail, 1, n - have, 0);
+    slot->after = zm_output(p->g, zm_affine(p->g, tail, 1, 0)); /* a copy: a view of a leaf is no output of its own */
+    return x;
+}
+
+zm_tensor *zm_vae_causal_conv(zm_vae_pass *p, zm_tensor *x, const zm_vae_conv *c)
+{
+    int kf = c->kernel[0];
+    bool next = p->chunk->mode == ZM_VAE_NEXT;
+    if (kf > 1)
+        x = zm_vae_with_state(p, x, kf - 1, false);
+    int h = c->kernel[1] / 2, w = c->kernel[2] / 2;
+    zm_conv_shape s = {.stride = {1, 1, 1}, .before = {next ? 0 : kf - 1, h, w}, .after = {0, h, w}};
+    return zm_conv(p->g, x, kernel(p, c), zm_use(p->b, c->bias), &s);
+}
+
+zm_tensor *zm_vae_flat_conv(zm_vae_pass *p, zm_tensor *x, const zm_vae_conv *c, int stride, int before, int after)
+{
+    zm_conv_shape s = {.stride = {1, stride, stride}, .before = {0, before, before}, .after = {0, after, after}};
+    return zm_conv(p->g, x, kernel(p, c), zm_use(p->b, c->bias), &s);
+}
+
+zm_tensor *zm_vae_halve_frames(zm_vae_pass *p, zm_tensor *x, const zm_vae_conv *c)
+{
+    bool next = p->chunk->mode == ZM_VAE_NEXT;
+    x = zm_vae_with_state(p, x, 1, false);
+    if (!next && (zm_graph_failed(p->g) || x->shape.dim[1] == 1))
+        return x;
+    zm_conv_shape s = {.stride = {2, 1, 1}};
+    zm_tensor *rest = zm_conv(p->g, x, kernel(p, c), zm_use(p->b, c->bias), &s);
+    if (next)
+        return rest;
+    return zm_concat(p->g, 2, (zm_tensor *[]){zm_slice(p->g, x, 1, 0, 1), rest}, 1);
+}
+
+zm_tensor *zm_vae_norm(zm_vae_pass *p, zm_tensor *x, const zm_param *gamma)
+{
+    zm_tensor *w = zm_use(p->b, gamma);
+    if (gamma->shape.rank > 1)
+        w = zm_reshape(p->g, w, ZM_SHAPE(gamma->shape.dim[0]));
+    return zm_norm(p->g, ZM_NORM_L2, x, w, NULL, 1e-12);
+}
+
+zm_tensor *zm_vae_norm_silu(zm_vae_pass *p, zm_tensor *x, const zm_param *gamma)
+{
+    return zm_unary(p->g, ZM_SILU, zm_vae_norm(p, x, gamma));
+}
+
+zm_tensor *zm_vae_fold(zm_vae_pass *p, zm_tensor *x, int f)
+{
+    if (zm_graph_failed(p->g))
+        return x;
+    const int64_t *d = x->shape.dim;
+    int64_t h = d[2] / f, w = d[3] / f;
+    zm_tensor *y = zm_reshape(p->g, x, ZM_SHAPE(d[0] * d[1], h, f, w, f, d[4]));
+    y = zm_permute(p->g, y, (int[]){0, 1, 3, 2, 4, 5});
+    return zm_reshape(p->g, y, ZM_SHAPE(d[0], d[1], h, w, f * f * d[4]));
+}
+
+zm_tensor *zm_vae_unfold(zm_vae_pass *p, zm_tensor *x, int f)
+{
+    if (zm_graph_failed(p->g))
+        return x;
+    const int64_t *d = x->shape.dim;
+    int64_t c = d[4] / (f * f);
+    zm_tensor *y = zm_reshape(p->g, x, ZM_SHAPE(d[0] * d[1], d[2], d[3], f, f, c));
+    y = zm_permute(p->g, y, (int[]){0, 1, 3, 2, 4, 5});
+    return zm_reshape(p->g, y, ZM_SHAPE(d[0], d[1], d[2] * f, d[3] * f, c));
+}
+
+zm_tensor *zm_vae_record(zm_vae_pass *p, zm_tensor *t, const char *fmt, ...)
+{
+    zm_vae_chunk *c = p->chunk;
+    if (!c->keep_taps || c->n_taps == ZM_VAE_TAPS_MAX)
+        return t;
+    char name[128];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(name, sizeof name, fmt, ap);
+    va_end(ap);
+    char *kept = zm_arena_strdup(zm_graph_arena(p->g), name);
+    if (!kept)
+        return zm_graph_fail(p->g, ZM_E_NOMEM, "%s: out of memory", name);
+    c->tap[c->n_taps++] = (zm_vae_tap){kept, zm_output(p->g, t)};
+    return t;
+}
+
+void zm_vae_block_begin(zm_vae_pass *p)
+{
+    if (p->b->checkpoint)
+        zm_segment_begin(p->g);
+}
+
+void zm_vae_block_end(zm_vae_pass *p)
+{
+    if (p->b->checkpoint)
+        zm_segment_end(p->g);
+}
