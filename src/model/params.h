@@ -11,9 +11,9 @@
 typedef enum {
     ZM_INIT_ZEROS,
     ZM_INIT_ONES,
-    ZM_INIT_FAN_IN,  /* normal, std 1/sqrt(product of all dims but the first) */
-    ZM_INIT_XAVIER,  /* uniform, limit sqrt(6 / (fan_in + fan_out)) */
-    ZM_INIT_NORMAL,  /* normal, std `scale` */
+    ZM_INIT_FAN_IN, /* normal, std 1/sqrt(product of all dims but the first) */
+    ZM_INIT_XAVIER, /* uniform, limit sqrt(6 / (fan_in + fan_out)) */
+    ZM_INIT_NORMAL, /* normal, std `scale` */
 } zm_init;
 
 typedef struct zm_param {
@@ -23,9 +23,9 @@ typedef struct zm_param {
     void *data;       /* NULL until filled; owned by the set, or mapped from the weight file */
     zm_init init;
     float scale;
-    bool matrix;      /* may stay in the file's dtype: only used by ops that read every weight dtype */
-    bool frozen;      /* not trained (LoRA's base) */
-    int index;        /* place in the set */
+    bool matrix; /* may stay in the file's dtype: only used by ops that read every weight dtype */
+    bool frozen; /* not trained (LoRA's base) */
+    int index;   /* place in the set */
 } zm_param;
 
 typedef struct zm_params zm_params;
@@ -45,18 +45,36 @@ ZM_MUST zm_status zm_params_fill(zm_params *p, uint64_t seed, zm_error *err);
  * in their dtype, mapped; everything else becomes f32.  all_f32: own f32 copies (training).
  * ZM_E_MISSING / ZM_E_SHAPE name file and tensor. */
 ZM_MUST zm_status zm_params_load(zm_params *p, const zm_weights *w, const char *prefix, bool all_f32, zm_error *err);
+/* A parameter as a row to be written; name and data are borrowed from it. */
+zm_weight zm_param_weight(const zm_param *p);
+/* Whether parameter i's data is the set's own copy, and may be changed. */
+bool zm_param_owned(const zm_params *p, int i);
+
+struct zm_lora;
 
 /* One graph under construction and the leaves of the parameters it uses. */
 typedef struct zm_build {
     zm_graph *g;
     const zm_params *params;
-    bool train;        /* leaves want gradients (unless frozen); checkpoint blocks */
-    bool checkpoint;   /* put each block into a segment (recompute instead of keep) */
-    zm_tensor **leaf;  /* by param index; NULL until used */
+    bool train;                 /* leaves want gradients (unless frozen); checkpoint blocks */
+    bool checkpoint;            /* put each block into a segment (recompute instead of keep) */
+    zm_tensor **leaf;           /* by param index; NULL until used */
+    const struct zm_lora *lora; /* NULL, or the adapter that zm_lora_attach set (lora.h) */
+    zm_tensor **lora_leaf;      /* by index in the adapter's own set */
 } zm_build;
 /* g borrowed.  leaf[] lives in g's arena. */
 zm_build zm_build_begin(zm_graph *g, const zm_params *p, bool train, bool checkpoint);
-/* The leaf of a parameter in this graph, made on first use. */
+/* The leaf of a parameter in this graph, made on first use.  NULL for NULL (an absent bias). */
 zm_tensor *zm_use(zm_build *b, const zm_param *p);
+
+/* What a training graph yields: gradient i belongs to parameter i.  Arrays live in the graph's arena. */
+typedef struct zm_build_grads {
+    int n;
+    zm_param **param;
+    zm_tensor **grad; /* marked as outputs, shaped like their parameter */
+} zm_build_grads;
+/* Differentiate a scalar loss [1] by every used parameter that is not frozen, the adapter's included; parameters the
+ * loss does not depend on are left out.  Sticky: after an error n is 0. */
+zm_build_grads zm_build_gradients(zm_build *b, zm_tensor *loss);
 
 #endif
