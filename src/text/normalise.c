@@ -99,14 +99,20 @@ static zm_status unify(char **out, size_t *out_bytes, const char *text, size_t b
     return ZM_OK;
 }
 
+/* U+2581 in a text is a space: pieces write spaces so. */
+static bool is_space(uint32_t c)
+{
+    utf8proc_category_t k = utf8proc_category((utf8proc_int32_t)c);
+    return c == 0x2581 || k == UTF8PROC_CATEGORY_ZS || k == UTF8PROC_CATEGORY_ZL || k == UTF8PROC_CATEGORY_ZP;
+}
+
 static bool copy_characters(sink *s, const char *text, size_t bytes, bool unicode_spaces)
 {
     for (size_t i = 0; i < bytes;) {
         uint32_t c = 0;
         size_t n = zm_utf8_next(&c, text + i, bytes - i);
         n = n ? n : 1;
-        bool space = unicode_spaces && (c == 0x2581 || utf8proc_category((utf8proc_int32_t)c) == UTF8PROC_CATEGORY_ZS);
-        if (!(space ? emit(s, " ", 1) : emit(s, text + i, n)))
+        if (!(unicode_spaces && is_space(c) ? emit(s, " ", 1) : emit(s, text + i, n)))
             return false;
         i += n;
     }
