@@ -48,9 +48,9 @@ typedef struct zm_seed {
     double weight; /* occurrences times characters */
 } zm_seed;
 
-/* Substrings of 2..max_chars characters that occur at least twice and cannot be extended to the right without losing
+/* Substrings of 2..max_chars characters (2..max_han of Han) that occur at least twice and cannot be extended to the right without losing
  * an occurrence; the `most` heaviest, malloc'd, heaviest first. */
-ZM_MUST zm_status zm_corpus_seeds(const zm_corpus *c, int max_chars, size_t most, zm_seed **out, size_t *n,
+ZM_MUST zm_status zm_corpus_seeds(const zm_corpus *c, int max_chars, int max_han, size_t most, zm_seed **out, size_t *n,
                                   zm_error *err);
 
 #endif

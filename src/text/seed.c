@@ -87,8 +87,16 @@ static bool add_seed(seed_list *l, zm_seed s)
     return true;
 }
 
+static bool is_han(const char *at)
+{
+    uint32_t c = 0;
+    zm_utf8_next(&c, at, strnlen(at, 4));
+    return zm_char_classify(c) == ZM_CHAR_HAN;
+}
+
 /* Every group of suffixes that share `length` characters and no more (or no more are allowed). */
-static bool seeds_of_length(seed_list *l, const zm_corpus *c, const suffix *s, size_t n, int length, int max_chars)
+static bool seeds_of_length(seed_list *l, const zm_corpus *c, const suffix *s, size_t n, int length, int max_chars,
+                            int max_han)
 {
     for (size_t i = 0, end; i < n; i = end) {
         double occurrences = c->unit[s[i].unit].count;
@@ -97,7 +105,8 @@ static bool seeds_of_length(seed_list *l, const zm_corpus *c, const suffix *s, s
             occurrences += c->unit[s[end].unit].count;
             shared = s[end].common < shared ? s[end].common : shared;
         }
-        if (s[i].chars < length || occurrences < 2 || (shared != length && length != max_chars))
+        int limit = is_han(s[i].at) ? max_han : max_chars;
+        if (s[i].chars < length || length > limit || occurrences < 2 || (shared != length && length != limit))
             continue;
         zm_seed seed = {(size_t)(s[i].at - c->text), (uint32_t)char_bytes(s[i].at, length), (uint32_t)length,
                         occurrences * length};
@@ -117,7 +126,8 @@ static int by_weight(const void *pa, const void *pb)
     return (a->at > b->at) - (a->at < b->at);
 }
 
-zm_status zm_corpus_seeds(const zm_corpus *c, int max_chars, size_t most, zm_seed **out, size_t *n, zm_error *err)
+zm_status zm_corpus_seeds(const zm_corpus *c, int max_chars, int max_han, size_t most, zm_seed **out, size_t *n,
+                          zm_error *err)
 {
     size_t suffixes;
     seed_list l = {0};
@@ -125,7 +135,7 @@ zm_status zm_corpus_seeds(const zm_corpus *c, int max_chars, size_t most, zm_see
     suffix *s = sorted_suffixes(c, max_chars, &suffixes);
     bool ok = s != NULL;
     for (int length = 2; length <= max_chars && ok; length++)
-        ok = seeds_of_length(&l, c, s, suffixes, length, max_chars);
+        ok = seeds_of_length(&l, c, s, suffixes, length, max_chars, max_han);
     free(s);
     if (!ok) {
         free(l.at);

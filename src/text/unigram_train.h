@@ -9,6 +9,7 @@ typedef struct zm_unigram_options {
     size_t vocab_size;         /* ids in all, the 4 special and 256 byte pieces included; 0 = 2048 */
     double character_coverage; /* share of the text whose characters get a piece of their own; 0 = 1 (all) */
     int max_piece_chars;       /* 0 = 16 */
+    int max_han_chars;         /* of a piece of Han characters; 0 = 4: words, not phrases, so meanings recombine */
     int em_iterations;         /* per pruning round; 0 = 2 */
     double keep;               /* share of pieces kept in a pruning round; 0 = 0.75 */
     bool plain;                /* M step of maximum likelihood, without the sparse prior (tests) */
