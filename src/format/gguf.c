@@ -17,17 +17,17 @@ typedef struct cursor {
 
 static zm_status take(const unsigned char **out, cursor *c, uint64_t bytes, const char *what)
 {
+    *out = c->f->at + c->pos;
     if (bytes > c->f->size - c->pos)
         return zm_fail(c->err, ZM_E_FORMAT, "%s: byte %zu: %s of %llu bytes runs past the end at byte %zu", c->f->name,
                        c->pos, what, (unsigned long long)bytes, c->f->size);
-    *out = c->f->at + c->pos;
     c->pos += (size_t)bytes;
     return ZM_OK;
 }
 
 static zm_status take_u32(uint32_t *out, cursor *c, const char *what)
 {
-    const unsigned char *p = NULL;
+    const unsigned char *p;
     zm_status s = take(&p, c, 4, what);
     if (!s)
         *out = zm_load_u32le(p);
@@ -36,7 +36,7 @@ static zm_status take_u32(uint32_t *out, cursor *c, const char *what)
 
 static zm_status take_u64(uint64_t *out, cursor *c, const char *what)
 {
-    const unsigned char *p = NULL;
+    const unsigned char *p;
     zm_status s = take(&p, c, 8, what);
     if (!s)
         *out = zm_load_u64le(p);

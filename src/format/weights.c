@@ -113,6 +113,10 @@ static zm_status parse_any(zm_weights_file *f, zm_error *err)
     if (f->size >= 4 && !memcmp(f->at, "GGUF", 4)) {
         kind = "gguf";
         s = zm_gguf_parse(f, err);
+    } else if (f->size >= 4 && !memcmp(f->at, "PK\3\4", 4)) {
+        kind = "pth";
+        f->may_overlap = true;
+        s = zm_pth_parse(f, err);
     } else if (f->size < 9) {
         return zm_fail(err, ZM_E_FORMAT, "%s: %zu bytes, too short for a weight file", f->name, f->size);
     } else if (f->at[8] == '{') {
