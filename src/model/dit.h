@@ -1,0 +1,80 @@
+/* The Wan family of video diffusion transformers, any size: Wan 2.1 text and image to video, Wan 2.2 TI2V and A14B, and
+ * the bundled model.  One network; sizes come from a config with the official keys.
+ *
+ * Tokens of a clip are its patches in f,h,w order.  Every token belongs to one of G timestep groups of its sample
+ * (group = token / (N/G)): G = 1 is one timestep a sample (Wan 2.1), G = F' one per latent frame (given frames have
+ * timestep 0), G = N one per token (Wan 2.2's own form).
+ * SPDX-License-Identifier: MIT */
+#ifndef ZM_MODEL_DIT_H
+#define ZM_MODEL_DIT_H
+
+#include "format/json.h"
+#include "model/params.h"
+#include "model/rope_table.h"
+
+/* Official constructor names. */
+typedef struct zm_dit_config {
+    char model_type[8]; /* "t2v", "i2v", "ti2v", ... */
+    int dim, ffn_dim, num_heads, num_layers;
+    int in_dim, out_dim;
+    int patch_size[3]; /* frames, height, width; 1,2,2 unless told */
+    int freq_dim;      /* 256 */
+    int text_dim;      /* 4096: width of the text encoder */
+    int text_len;      /* 512: rows the context is padded to with zeros */
+    int img_dim;       /* width of picture features (Wan 2.1 i2v: 1280); 0: none */
+    bool qk_norm, cross_attn_norm;
+    double eps;
+} zm_dit_config;
+
+/* Read from the object at `key` ("" = the root).  ZM_E_MISSING, ZM_E_FORMAT and ZM_E_UNSUPPORTED (sizes that do not
+ * divide) name file, key and value. */
+ZM_MUST zm_status zm_dit_config_read(zm_dit_config *out, const zm_json *j, const char *key, zm_error *err);
+/* Read the sizes from a checkpoint's tensors (PREFIX + official names): for files without a config, and for img_dim,
+ * which official configs leave out.  Heads are assumed to be 128 wide.  ZM_E_UNSUPPORTED: not of this family. */
+ZM_MUST zm_status zm_dit_config_detect(zm_dit_config *out, const zm_weights *w, const char *prefix, zm_error *err);
+/* The JSON object that zm_dit_config_read reads back; malloc'd, NULL when out of memory. */
+char *zm_dit_config_json(const zm_dit_config *c);
+
+typedef struct zm_dit zm_dit;
+
+/* Declare every parameter (PREFIX + official name; NULL: none).  params is borrowed and must outlive the handle.
+ * ZM_E_UNSUPPORTED: sizes that do not fit together; ZM_E_NOMEM. */
+ZM_MUST zm_status zm_dit_declare(zm_dit **out, const zm_dit_config *c, zm_params *params, const char *prefix,
+                                 zm_error *err);
+void zm_dit_free(zm_dit *m);
+const zm_dit_config *zm_dit_config_of(const zm_dit *m);
+
+/* Sizes of one run. */
+typedef struct zm_dit_sizes {
+    int64_t batch, frames, height, width; /* of the latent */
+    int64_t groups;                       /* timestep groups per sample; 0 means frames / patch (one per frame) */
+    int64_t text_len;                     /* rows of the context; 0 means the config's */
+    int64_t image_tokens;                 /* rows of picture features; 0: none */
+    double frame_offset, frame_scale;     /* see zm_rope_grid */
+} zm_dit_sizes;
+
+/* Leaves of one forward pass.  Any of them may be a computed tensor instead (a text encoder's output as context). */
+typedef struct zm_dit_inputs {
+    zm_tensor *x;                   /* [B,F,H,W,in_dim] latent, conditioning channels after it */
+    zm_tensor *time;                /* [B*G,freq_dim] zm_time_sinusoid of timesteps 0..1000 */
+    zm_tensor *context;             /* [B,L,text_dim]; rows beyond the text are zero, and attended as such */
+    zm_tensor *context_mask;        /* NULL, or [B,L,1]: 1 for rows of text, 0 for rows to be zeroed here */
+    zm_tensor *image;               /* NULL, or [B,Li,img_dim] picture features */
+    zm_tensor *rope_cos, *rope_sin; /* [N,head_dim/2] */
+    /* NULL, or called with named intermediates in order ("patch_embedding", "block0.self_attn", "head", ...). */
+    void (*mark)(void *user, const char *name, zm_tensor *t);
+    void *user;
+} zm_dit_inputs;
+
+/* Input leaves x, time, context (and image) of these sizes; the rotary tables are computed here and live in the
+ * graph's arena.  context_mask and mark stay NULL. */
+zm_dit_inputs zm_dit_input_leaves(zm_build *b, const zm_dit *m, const zm_dit_sizes *s);
+
+/* Velocity [B,F,H,W,out_dim] (Wan team 2025, arXiv:2503.20314, 4.2; Peebles & Xie 2023, DiT). */
+zm_tensor *zm_dit_build(zm_build *b, const zm_dit *m, const zm_dit_inputs *in);
+
+/* mean((velocity - target)^2 * weight) -> [1]; weight NULL or broadcastable to target ([B,F,1,1,1]: 0 for given
+ * frames), normalised by the caller. */
+zm_tensor *zm_flow_loss(zm_graph *g, zm_tensor *velocity, zm_tensor *target, zm_tensor *weight);
+
+#endif
