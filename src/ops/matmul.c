@@ -19,9 +19,11 @@ static product product_of(const zm_tensor *node)
     p.m = zm_dim(a, p.ta ? -1 : -2);
     p.k = zm_dim(a, p.ta ? -2 : -1);
     p.n = zm_dim(b, p.tb ? -2 : -1);
-    for (int i = 0; i < a->shape.rank - 2; i++) p.batch *= a->shape.dim[i];
+    for (int i = 0; i < a->shape.rank - 2; i++)
+        p.batch *= a->shape.dim[i];
     p.a_step = p.m * p.k;
-    if (b->shape.rank > 2) p.b_step = p.n * p.k;
+    if (b->shape.rank > 2)
+        p.b_step = p.n * p.k;
     return p;
 }
 
@@ -29,12 +31,14 @@ static zm_status check_operands(const zm_tensor *node, zm_error *err)
 {
     const zm_tensor *a = node->in[0], *b = node->in[1];
     char ta[96], tb[96];
-    if (!a || !b) return zm_fail(err, ZM_E_SHAPE, "matmul: an operand is missing");
+    if (!a || !b)
+        return zm_fail(err, ZM_E_SHAPE, "matmul: an operand is missing");
     zm_shape_text(a->shape, ta, sizeof ta);
     zm_shape_text(b->shape, tb, sizeof tb);
     if (a->shape.rank < 2 || b->shape.rank < 2)
         return zm_fail(err, ZM_E_SHAPE, "matmul: operands %s and %s need at least two dimensions", ta, tb);
-    if (a->dtype != ZM_F32) return zm_fail(err, ZM_E_SHAPE, "matmul: a is %s, not f32", zm_dtype_name(a->dtype));
+    if (a->dtype != ZM_F32)
+        return zm_fail(err, ZM_E_SHAPE, "matmul: a is %s, not f32", zm_dtype_name(a->dtype));
     if (b->dtype != ZM_F32 && b->dtype != ZM_F16 && b->dtype != ZM_BF16 && b->dtype != ZM_Q8_0)
         return zm_fail(err, ZM_E_SHAPE, "matmul: b is %s, not f32, f16, bf16 or q8_0", zm_dtype_name(b->dtype));
     if (zm_dim(b, -1) % (int64_t)zm_dtype_block_elems(b->dtype))
@@ -50,15 +54,18 @@ static zm_status check_operands(const zm_tensor *node, zm_error *err)
         return ZM_OK;
     }
     bool same = a->shape.rank == b->shape.rank;
-    for (int i = 0; same && i < a->shape.rank - 2; i++) same = a->shape.dim[i] == b->shape.dim[i];
-    if (!same) return zm_fail(err, ZM_E_SHAPE, "matmul: leading dimensions of a %s and b %s differ", ta, tb);
+    for (int i = 0; same && i < a->shape.rank - 2; i++)
+        same = a->shape.dim[i] == b->shape.dim[i];
+    if (!same)
+        return zm_fail(err, ZM_E_SHAPE, "matmul: leading dimensions of a %s and b %s differ", ta, tb);
     return ZM_OK;
 }
 
 static zm_status matmul_shape(const zm_tensor *node, zm_shape *shape, zm_dtype *dtype, zm_error *err)
 {
     zm_status s = check_operands(node, err);
-    if (s) return s;
+    if (s)
+        return s;
     (void)dtype;
     const zm_tensor *a = node->in[0], *b = node->in[1], *bias = node->n_in > 2 ? node->in[2] : NULL;
     product p = product_of(node);
@@ -99,7 +106,8 @@ static zm_tensor *transposed(zm_graph *g, zm_tensor *x)
 {
     int order[ZM_MAX_RANK];
     int r = x->shape.rank;
-    for (int i = 0; i < r; i++) order[i] = i;
+    for (int i = 0; i < r; i++)
+        order[i] = i;
     order[r - 2] = r - 1;
     order[r - 1] = r - 2;
     return zm_permute(g, x, order);
@@ -109,8 +117,10 @@ static zm_tensor *grad_a(zm_graph *g, zm_tensor *node, zm_tensor *gy)
 {
     zm_tensor *b = node->in[1];
     bool ta = node->attr.i[0] != 0, tb = node->attr.i[1] != 0;
-    if (!ta) return zm_matmul(g, gy, b, false, !tb);
-    if (b->dtype == ZM_F32) return zm_matmul(g, b, gy, tb, true);
+    if (!ta)
+        return zm_matmul(g, gy, b, false, !tb);
+    if (b->dtype == ZM_F32)
+        return zm_matmul(g, b, gy, tb, true);
     return transposed(g, zm_matmul(g, gy, b, false, !tb)); /* a packed b may only stand on the right */
 }
 
@@ -137,14 +147,20 @@ static void matmul_gradient(zm_graph *g, zm_tensor *node, zm_tensor *gy, zm_tens
         zm_attr kind = {.i = {node->attr.i[2]}};
         gy = zm_node(g, &zm_op_unary_grad, &kind, 2, (zm_tensor *[]){before, gy});
     }
-    if (node->in[0]->needs_grad) gin[0] = grad_a(g, node, gy);
-    if (node->in[1]->needs_grad) gin[1] = grad_b(g, node, gy);
-    if (bias && bias->needs_grad) gin[2] = zm_sum_to(g, gy, bias->shape);
+    if (node->in[0]->needs_grad)
+        gin[0] = grad_a(g, node, gy);
+    if (node->in[1]->needs_grad)
+        gin[1] = grad_b(g, node, gy);
+    if (bias && bias->needs_grad)
+        gin[2] = zm_sum_to(g, gy, bias->shape);
 }
 
-#define S(...)            {.rank = (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), .dim = {__VA_ARGS__}}
-#define TURN(a, b, kind)  .attr = {.i = {a, b, kind}}
-#define PACKED(type)      .dtype = {ZM_F32, type}
+#define S(...)                                                                                                         \
+    {                                                                                                                  \
+        .rank = (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), .dim = { __VA_ARGS__ }                      \
+    }
+#define TURN(a, b, kind) .attr = {.i = {a, b, kind}}
+#define PACKED(type)     .dtype = {ZM_F32, type}
 
 static const zm_op_case matmul_cases[] = {
     {.name = "1x1x1", .n_in = 2, .shape = {S(1, 1), S(1, 1)}},
@@ -184,8 +200,11 @@ static const zm_op_case matmul_cases[] = {
     {.name = "q8_0 weights", .n_in = 3, .shape = {S(5, 96), S(19, 96), S(19)}, TURN(0, 1, 0), PACKED(ZM_Q8_0)},
     {.name = "q8_0 weights, many rows", .n_in = 2, .shape = {S(67, 320), S(70, 320)}, TURN(0, 1, 0), PACKED(ZM_Q8_0)},
     {.name = "q8_0 weights, not turned", .n_in = 2, .shape = {S(2, 5, 9), S(9, 64)}, PACKED(ZM_Q8_0)},
-    {.name = "q8_0 weights, gelu", .n_in = 3, .shape = {S(2, 5, 64), S(33, 64), S(33)},
-     TURN(0, 1, ZM_GELU_TANH), PACKED(ZM_Q8_0)},
+    {.name = "q8_0 weights, gelu",
+     .n_in = 3,
+     .shape = {S(2, 5, 64), S(33, 64), S(33)},
+     TURN(0, 1, ZM_GELU_TANH),
+     PACKED(ZM_Q8_0)},
 };
 
 const zm_op zm_op_matmul = {
