@@ -1,0 +1,275 @@
+/* The table of model families, and reading model directories.
+ * SPDX-License-Identifier: MIT */
+#include "model/models.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mapfile.h"
+
+static bool is_ti2v(const zm_dit_config *c)
+{
+    return !strcmp(c->model_type, "ti2v");
+}
+
+static bool is_wan21_i2v(const zm_dit_config *c)
+{
+    return !strcmp(c->model_type, "i2v") && c->img_dim > 0;
+}
+
+static bool is_wan22_i2v(const zm_dit_config *c)
+{
+    return !strcmp(c->model_type, "i2v") && c->img_dim == 0;
+}
+
+static bool is_t2v(const zm_dit_config *c)
+{
+    return !strcmp(c->model_type, "t2v");
+}
+
+static const char wan21_paper[] = "Wan team 2025, arXiv:2503.20314";
+
+const zm_model_family zm_model_families[] = {
+    {.name = "wan22-ti2v",
+     .summary = "text and image to video, a timestep per latent frame",
+     .detect = is_ti2v,
+     .sampling = {.steps = 50, .guidance = 5, .shift = 5, .solver = "unipc"},
+     .video = {1280, 704, 121, 24},
+     .frame_timesteps = true,
+     .paper = wan21_paper},
+    {.name = "wan21-t2v",
+     .summary = "text to video",
+     .detect = is_t2v,
+     .sampling = {.steps = 50, .guidance = 5, .shift = 5, .solver = "unipc"},
+     .video = {832, 480, 81, 16},
+     .paper = wan21_paper},
+    {.name = "wan21-i2v",
+     .summary = "image to video with CLIP picture features",
+     .detect = is_wan21_i2v,
+     .sampling = {.steps = 40, .guidance = 5, .shift = 3, .solver = "unipc"},
+     .video = {832, 480, 81, 16},
+     .paper = wan21_paper},
+    {.name = "wan22-i2v",
+     .summary = "image to video, one of two experts by noise level",
+     .detect = is_wan22_i2v,
+     .sampling = {.steps = 40, .guidance = 3.5, .shift = 5, .solver = "unipc"},
+     .video = {832, 480, 81, 16},
+     .paper = wan21_paper},
+};
+const size_t zm_model_family_count = sizeof zm_model_families / sizeof *zm_model_families;
+
+const zm_model_family *zm_model_family_find(const char *name)
+{
+    for (size_t i = 0; i < zm_model_family_count; i++)
+        if (!strcmp(zm_model_families[i].name, name))
+            return &zm_model_families[i];
+    return NULL;
+}
+
+const zm_model_family *zm_model_family_detect(const zm_dit_config *c)
+{
+    for (size_t i = 0; i < zm_model_family_count; i++)
+        if (zm_model_families[i].detect(c))
+            return &zm_model_families[i];
+    return NULL;
+}
+
+void zm_model_config_close(zm_model_config *c)
+{
+    zm_json_close(&c->json);
+    free(c->dit_path);
+    free(c->text_path);
+    free(c->vae_path);
+    free(c->tokenizer_path);
+    free(c->sampling.negative);
+    *c = (zm_model_config){0};
+}
+
+/* A plain name of a file of the directory: no separators, no leading dot. */
+static bool is_plain(const char *name)
+{
+    return *name && *name != '.' && !strchr(name, '/') && strlen(name) < 256;
+}
+
+/* files.KEY, or the first of two usual names that exists; NULL stays when there is none. */
+static zm_status part_path(char **out, const zm_model_config *c, const char *dir, const char *key,
+                           const char *const *usual, zm_error *err)
+{
+    const char *name = NULL;
+    char dotted[64];
+    snprintf(dotted, sizeof dotted, "files.%s", key);
+    zm_status s = zm_json_str(&name, &c->json, dotted, false, err);
+    if (s)
+        return s;
+    if (name && !is_plain(name))
+        return zm_fail(err, ZM_E_FORMAT, "%s: %s is \"%s\", a plain file name is needed", c->json.file, dotted, name);
+    for (; name || *usual; name = NULL, usual++) {
+        char *full = zm_path_join(dir, "%s", name ? name : *usual);
+        if (!full)
+            return zm_fail(err, ZM_E_NOMEM, "%s: out of memory", dir);
+        if (zm_path_is_file(full)) {
+            *out = full;
+            return ZM_OK;
+        }
+        zm_status missing = name ? zm_fail(err, ZM_E_MISSING, "%s: no such file, named by %s", full, dotted) : ZM_OK;
+        free(full);
+        if (missing)
+            return missing;
+    }
+    return ZM_OK;
+}
+
+static zm_status read_sampling(zm_model_config *c, zm_error *err)
+{
+    const zm_json *j = &c->json;
+    int64_t steps = c->sampling.steps, width = c->video.width, height = c->video.height, frames = c->video.frames;
+    const char *solver = NULL, *negative = NULL;
+    zm_status s = zm_json_int(&steps, j, "sampling.steps", false, 1, 1000, err);
+    if (!s)
+        s = zm_json_f64(&c->sampling.guidance, j, "sampling.guidance", false, 0, 100, err);
+    if (!s)
+        s = zm_json_f64(&c->sampling.shift, j, "sampling.shift", false, 1e-3, 1000, err);
+    if (!s)
+        s = zm_json_str(&solver, j, "sampling.solver", false, err);
+    if (!s)
+        s = zm_json_str(&negative, j, "sampling.negative", false, err);
+    if (!s)
+        s = zm_json_int(&width, j, "video.width", false, 1, 1 << 14, err);
+    if (!s)
+        s = zm_json_int(&height, j, "video.height", false, 1, 1 << 14, err);
+    if (!s)
+        s = zm_json_int(&frames, j, "video.frames", false, 1, 1 << 20, err);
+    if (!s)
+        s = zm_json_f64(&c->video.fps, j, "video.fps", false, 0.01, 1000, err);
+    if (s)
+        return s;
+    c->sampling.steps = (int)steps;
+    c->video.width = (int)width;
+    c->video.height = (int)height;
+    c->video.frames = (int)frames;
+    if (solver)
+        snprintf(c->sampling.solver, sizeof c->sampling.solver, "%s", solver);
+    if (negative && !(c->sampling.negative = strdup(negative)))
+        return zm_fail(err, ZM_E_NOMEM, "%s: out of memory", j->file);
+    return ZM_OK;
+}
+
+static zm_status read_paths(zm_model_config *c, const char *dir, zm_error *err)
+{
+    static const char *const dit[] = {"dit.gguf", "dit.safetensors", "diffusion_pytorch_model.safetensors", NULL};
+    static const char *const text[] = {"text.gguf", "text.safetensors", "models_t5_umt5-xxl-enc-bf16.pth",
+                                       "models_t5_umt5-xxl-enc-bf16.safetensors", NULL};
+    static const char *const vae[] = {"vae.gguf",
+                                      "vae.safetensors",
+                                      "Wan2.2_VAE.pth",
+                                      "Wan2.1_VAE.pth",
+                                      "Wan2.2_VAE.safetensors",
+                                      "Wan2.1_VAE.safetensors",
+                                      NULL};
+    static const char *const tokenizer[] = {"tokenizer.json", NULL};
+    zm_status s = part_path(&c->dit_path, c, dir, "dit", dit, err);
+    if (!s)
+        s = part_path(&c->text_path, c, dir, "text_encoder", text, err);
+    if (!s)
+        s = part_path(&c->vae_path, c, dir, "vae", vae, err);
+    if (!s)
+        s = part_path(&c->tokenizer_path, c, dir, "tokenizer", tokenizer, err);
+    if (!s && !c->tokenizer_path) { /* where the official directories keep it */
+        char *full = zm_path_join(dir, "google/umt5-xxl/tokenizer.json");
+        if (full && zm_path_is_file(full))
+            c->tokenizer_path = full;
+        else
+            free(full);
+    }
+    if (!s && !c->dit_path && !(c->dit_path = strdup(dir))) /* shards: the directory itself opens as weights */
+        s = zm_fail(err, ZM_E_NOMEM, "%s: out of memory", dir);
+    return s;
+}
+
+static zm_status set_family(zm_model_config *c, const char *name, const char *where, zm_error *err)
+{
+    c->family = name ? zm_model_family_find(name) : zm_model_family_detect(&c->dit);
+    if (!c->family)
+        return zm_fail(err, ZM_E_UNSUPPORTED, "%s: %s is not a model family this build knows", where,
+                       name ? name : c->dit.model_type);
+    c->sampling = c->family->sampling;
+    c->video = c->family->video;
+    return ZM_OK;
+}
+
+/* Official configs do not say whether an image network takes picture features; its tensors do. */
+static zm_status find_image_width(zm_model_config *c, zm_error *err)
+{
+    zm_weights *w;
+    if (strcmp(c->dit.model_type, "i2v") != 0 || c->dit.img_dim)
+        return ZM_OK;
+    zm_status s = zm_weights_open(&w, c->dit_path, err);
+    if (s)
+        return s;
+    const zm_weight *t;
+    if (zm_weights_has(w, "img_emb.proj.0.weight") && !zm_weights_find(&t, w, "img_emb.proj.0.weight", NULL) &&
+        t->rank == 1 && t->dim[0] <= 1 << 14)
+        c->dit.img_dim = (int)t->dim[0];
+    zm_weights_free(w);
+    return ZM_OK;
+}
+
+static zm_status read_dir(zm_model_config *c, const char *dir, zm_error *err)
+{
+    char *path = zm_path_join(dir, "config.json");
+    if (!path)
+        return zm_fail(err, ZM_E_NOMEM, "%s: out of memory", dir);
+    zm_status s = zm_json_load(&c->json, path, 1 << 20, err);
+    free(path);
+    if (s)
+        return s;
+    bool ours = zm_json_at(&c->json, "dit") != NULL;
+    const char *family = NULL, *name = NULL, *last = strrchr(dir, '/');
+    s = zm_dit_config_read(&c->dit, &c->json, ours ? "dit" : "", err);
+    if (!s)
+        s = read_paths(c, dir, err);
+    if (!s)
+        s = find_image_width(c, err);
+    if (!s)
+        s = zm_json_str(&family, &c->json, "family", false, err);
+    if (!s)
+        s = set_family(c, family, c->json.file, err);
+    if (!s)
+        s = zm_json_str(&name, &c->json, "name", false, err);
+    if (!s)
+        snprintf(c->name, sizeof c->name, "%s", name ? name : last && last[1] ? last + 1 : dir);
+    if (!s)
+        s = read_sampling(c, err);
+    c->has_vae = zm_json_at(&c->json, "vae") != NULL;
+    c->has_text = zm_json_at(&c->json, "text_encoder") != NULL;
+    if (!s && c->has_text)
+        s = zm_text_config_read(&c->text, &c->json, "text_encoder", err);
+    return s;
+}
+
+static zm_status read_file(zm_model_config *c, const char *path, zm_error *err)
+{
+    zm_weights *w;
+    zm_status s = zm_weights_open(&w, path, err);
+    if (s)
+        return s;
+    s = zm_dit_config_detect(&c->dit, w, "", err);
+    if (!s)
+        s = set_family(c, NULL, path, err);
+    if (!s && !(c->dit_path = strdup(path)))
+        s = zm_fail(err, ZM_E_NOMEM, "%s: out of memory", path);
+    const char *last = strrchr(path, '/');
+    snprintf(c->name, sizeof c->name, "%s", last ? last + 1 : path);
+    zm_weights_free(w);
+    return s;
+}
+
+zm_status zm_model_config_open(zm_model_config *out, const char *path, zm_error *err)
+{
+    *out = (zm_model_config){0};
+    zm_status s = zm_path_is_dir(path) ? read_dir(out, path, err) : read_file(out, path, err);
+    if (s)
+        zm_model_config_close(out);
+    return s;
+}
