@@ -57,8 +57,9 @@ enum { ZM_PROP_NONE, ZM_PROP_RAMP, ZM_PROP_WALL };
 #define ZM_WORLD_OWN_COLOUR (-2) /* colour of a thing: whatever its picture has; also material of a thing */
 
 int zm_world_count(zm_world_attr a);
-/* k = 0 is the canonical name, k = 1, 2, ... its synonyms; NULL past the last one or for an unknown value. */
-const char *zm_world_name(zm_world_attr a, int value, zm_lang lang, int k);
+/* Copy name k of a value: k = 0 is canonical, 1, 2, ... its synonyms.  Returns its length in bytes; 0 past the last
+ * name, for an unknown value, or when `cap` (bytes with the NUL; 64 is enough) is too small. */
+int zm_world_name(zm_world_attr a, int value, zm_lang lang, int k, char *out, size_t cap);
 /* The value whose canonical or other name (either language) is `name`, or -1. */
 int zm_world_find(zm_world_attr a, const char *name);
 /* Whether bodies of this class can be the subject of this action. */
