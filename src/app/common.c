@@ -1,0 +1,180 @@
+/* What every subcommand shares.
+ * SPDX-License-Identifier: MIT */
+#include "app/common.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+volatile sig_atomic_t zm_app_stop;
+
+static void on_signal(int number)
+{
+    if (zm_app_stop) {
+        signal(number, SIG_DFL);
+        raise(number);
+    }
+    zm_app_stop = 1;
+}
+
+void zm_app_catch_signals(void)
+{
+    struct sigaction a = {.sa_handler = on_signal};
+    sigaction(SIGINT, &a, NULL);
+    sigaction(SIGTERM, &a, NULL);
+}
+
+int zm_app_report(const char *command, const zm_error *err)
+{
+    fprintf(stderr, "zouma %s: %s\n", command, err->text[0] ? err->text : zm_status_name(err->code));
+    return err->code == ZM_E_USAGE ? 2 : 1;
+}
+
+static void print_help(const zm_arg *args, int n, const char *name, const char *usage, const char *help)
+{
+    printf("usage: zouma %s %s\n\n%s\n", name, usage, help);
+    if (n)
+        printf("\noptions:\n");
+    for (int i = 0; i < n; i++) {
+        char left[64];
+        int at = args[i].letter ? snprintf(left, sizeof left, "-%c, %s", args[i].letter, args[i].name) : snprintf(left, sizeof left, "    %s", args[i].name);
+        if (args[i].type != ZM_ARG_FLAG && at > 0 && (size_t)at < sizeof left)
+            snprintf(left + at, sizeof left - (size_t)at, " %s", args[i].value ? args[i].value : "VALUE");
+        printf("  %-28s %s\n", left, args[i].help ? args[i].help : "");
+    }
+}
+
+static size_t distance(const char *a, const char *b)
+{
+    size_t row[64], n = strlen(b);
+    if (n >= 63)
+        return 99;
+    for (size_t j = 0; j <= n; j++)
+        row[j] = j;
+    for (size_t i = 1; a[i - 1]; i++) {
+        size_t corner = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= n; j++) {
+            size_t best = corner + (a[i - 1] != b[j - 1]);
+            corner = row[j];
+            best = row[j] + 1 < best ? row[j] + 1 : best;
+            row[j] = row[j - 1] + 1 < best ? row[j - 1] + 1 : best;
+        }
+    }
+    return row[n];
+}
+
+static int unknown_option(const char *command, const char *word, const zm_arg *args, int n)
+{
+    const char *near = NULL;
+    size_t best = 4;
+    for (int i = 0; i < n; i++) {
+        size_t d = distance(word, args[i].name);
+        if (d < best) {
+            best = d;
+            near = args[i].name;
+        }
+    }
+    fprintf(stderr, "zouma %s: unknown option %s", command, word);
+    if (near)
+        fprintf(stderr, "; did you mean %s?", near);
+    fprintf(stderr, " (zouma %s --help lists them)\n", command);
+    return -1;
+}
+
+static int bad_value(const char *command, const zm_arg *a, const char *value)
+{
+    static const char *const want[] = {"", "a text", "a whole number", "a number", "WIDTHxHEIGHT, for example 96x64,"};
+    fprintf(stderr, "zouma %s: %s is \"%s\"; %s", command, a->name, value, want[a->type]);
+    if (a->hi > a->lo && a->type != ZM_ARG_SIZE)
+        fprintf(stderr, " from %g to %g", a->lo, a->hi);
+    fprintf(stderr, " is needed\n");
+    return -1;
+}
+
+static int set_value(const char *command, const zm_arg *a, const char *value)
+{
+    char *end = NULL;
+    errno = 0;
+    if (a->type == ZM_ARG_STR) {
+        *(const char **)a->to = value;
+    } else if (a->type == ZM_ARG_INT) {
+        long long v = strtoll(value, &end, 10);
+        if (errno || end == value || *end || (a->hi > a->lo && ((double)v < a->lo || (double)v > a->hi)))
+            return bad_value(command, a, value);
+        *(int64_t *)a->to = v;
+    } else if (a->type == ZM_ARG_FLOAT) {
+        double v = strtod(value, &end);
+        if (errno || end == value || *end || !isfinite(v) || (a->hi > a->lo && (v < a->lo || v > a->hi)))
+            return bad_value(command, a, value);
+        *(double *)a->to = v;
+    } else {
+        int *size = a->to;
+        char rest;
+        if (sscanf(value, "%5dx%5d%c", &size[0], &size[1], &rest) != 2 || size[0] <= 0 || size[1] <= 0)
+            return bad_value(command, a, value);
+    }
+    return 0;
+}
+
+static const zm_arg *find_option(const char *word, const zm_arg *args, int n, const char **value)
+{
+    *value = NULL;
+    size_t name = strcspn(word, "=");
+    for (int i = 0; i < n; i++) {
+        if (word[1] == '-' && strlen(args[i].name) == name && !strncmp(word, args[i].name, name)) {
+            *value = word[name] ? word + name + 1 : NULL;
+            return &args[i];
+        }
+        if (word[1] != '-' && args[i].letter == word[1] && !word[2])
+            return &args[i];
+    }
+    return NULL;
+}
+
+int zm_args_parse(int argc, char **argv, const zm_arg *args, int n_args, const char **words, int max_words, const char *usage,
+                  const char *help)
+{
+    int n = 0;
+    bool options = true;
+    for (int i = 1; i < argc; i++) {
+        const char *word = argv[i], *value;
+        if (options && !strcmp(word, "--")) {
+            options = false;
+            continue;
+        }
+        if (options && (!strcmp(word, "--help") || !strcmp(word, "-h"))) {
+            print_help(args, n_args, argv[0], usage, help);
+            return -2;
+        }
+        if (!options || word[0] != '-' || !word[1]) {
+            if (n == max_words) {
+                fprintf(stderr, "zouma %s: \"%s\" is one argument too many; put quotes around a text of several words (usage: zouma %s %s)\n", argv[0],
+                        word, argv[0], usage);
+                return -1;
+            }
+            words[n++] = word;
+            continue;
+        }
+        const zm_arg *a = find_option(word, args, n_args, &value);
+        if (!a)
+            return unknown_option(argv[0], word, args, n_args);
+        if (a->type == ZM_ARG_FLAG) {
+            if (value) {
+                fprintf(stderr, "zouma %s: %s takes no value\n", argv[0], a->name);
+                return -1;
+            }
+            *(bool *)a->to = true;
+            continue;
+        }
+        if (!value && i + 1 == argc) {
+            fprintf(stderr, "zouma %s: %s needs a value\n", argv[0], a->name);
+            return -1;
+        }
+        if (set_value(argv[0], a, value ? value : argv[++i]))
+            return -1;
+    }
+    return n;
+}

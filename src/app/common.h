@@ -1,0 +1,38 @@
+/* What every subcommand shares: option tables, error reports, the stop flag.
+ * SPDX-License-Identifier: MIT */
+#ifndef ZM_APP_COMMON_H
+#define ZM_APP_COMMON_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+typedef enum { ZM_ARG_FLAG, ZM_ARG_STR, ZM_ARG_INT, ZM_ARG_FLOAT, ZM_ARG_SIZE } zm_arg_type;
+
+/* One option.  `to` receives bool, const char *, int64_t, double or int[2] (WxH). */
+typedef struct zm_arg {
+    const char *name; /* "--steps" */
+    char letter;      /* 'o' for -o, 0 none */
+    zm_arg_type type;
+    void *to;
+    double lo, hi;     /* numbers: allowed range when hi > lo */
+    const char *value; /* placeholder in help: "N" */
+    const char *help;
+} zm_arg;
+
+/* Parse argv[1..]; words that are no options go to words[] (at most max_words).  Returns the number of words, or -1
+ * after printing what is wrong (then the caller returns 2), or -2 after printing help for --help (return 0).
+ * `--` ends options. */
+int zm_args_parse(int argc, char **argv, const zm_arg *args, int n_args, const char **words, int max_words, const char *usage,
+                  const char *help);
+
+/* Print "zouma NAME: SENTENCE" to stderr and return the exit status that belongs to the error (2 usage, else 1). */
+int zm_app_report(const char *command, const zm_error *err);
+
+/* Becomes 1 on SIGINT or SIGTERM after zm_app_catch_signals; a second signal ends the process. */
+extern volatile sig_atomic_t zm_app_stop;
+void zm_app_catch_signals(void);
+
+#endif

@@ -1,0 +1,228 @@
+/* The text-to-video stage of `zouma train`: tokenizer, latents, then diffusion transformer and text encoder.
+ * SPDX-License-Identifier: MIT */
+#include "app/train_job.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mapfile.h"
+#include "text/unigram_train.h"
+#include "train/dit_stage.h"
+#include "train/folder.h"
+
+zm_status zm_job_open_folder(zm_job *job, zm_error *err)
+{
+    const zm_train_config *c = &job->c;
+    zm_folder *f;
+    if (!c->data_path)
+        return zm_fail(err, ZM_E_USAGE, "data.path is needed for data.kind folder and jsonl");
+    zm_folder_options o = {.width = job->width, .height = job->height, .frames = job->frames, .fps = job->fps, .held_out = c->data_held_out};
+    zm_status s = zm_folder_open(&f, c->data_path, &o, err);
+    if (s)
+        return s;
+    job->folder = f;
+    job->train = zm_folder_train(f);
+    job->held = zm_folder_held(f);
+    return ZM_OK;
+}
+
+void zm_job_close_folder(zm_job *job)
+{
+    zm_folder_close(job->folder);
+}
+
+/* Everything of the stage, released in one place. */
+typedef struct dit_job {
+    zm_vae *v;
+    zm_params *vae_params, *all;
+    zm_weights *vae_file, *dit_file, *text_file;
+    zm_latents train, held;
+    zm_tokenizer *tokenizer;
+    zm_dit *dit;
+    zm_text_encoder *text;
+    zm_dit_stage *stage;
+} dit_job;
+
+static zm_status open_weights(zm_weights **out, const char *dir, const char *name, zm_error *err)
+{
+    char *path = zm_path_join(dir, "%s", name);
+    zm_status s = path ? zm_weights_open(out, path, err) : zm_fail(err, ZM_E_NOMEM, "out of memory for a path");
+    free(path);
+    return s;
+}
+
+static zm_status make_latents(zm_job *job, dit_job *d, zm_latents *out, const zm_clip_source *source, const char *name, int64_t n, const char *key,
+                              bool stats, zm_error *err)
+{
+    char *path = zm_path_join(job->c.out, "%s", name);
+    zm_latents_options o = {.n = source->count && source->count < n ? source->count : n, .captions = (int)job->c.dit_captions, .key = key, .report = job->report};
+    if (!path)
+        return zm_fail(err, ZM_E_NOMEM, "out of memory for a path");
+    zm_error ignored = {0};
+    zm_status s = ZM_OK;
+    if (zm_latents_open(out, path, key, &ignored)) {
+        s = zm_latents_make(path, source, d->v, d->vae_params, &o, stats, err);
+        if (!s && stats)
+            s = zm_job_write_config(job, d->v, err);
+        if (!s)
+            s = zm_latents_open(out, path, key, err);
+    }
+    free(path);
+    return s;
+}
+
+static zm_status prepare_latents(zm_job *job, dit_job *d, zm_error *err)
+{
+    const zm_train_config *c = &job->c;
+    /* the statistics measured by an earlier run stand in OUT/config.json */
+    char *known = zm_path_join(c->out, "config.json");
+    zm_status s = known ? ZM_OK : zm_fail(err, ZM_E_NOMEM, "out of memory for a path");
+    zm_json sizes = {0};
+    if (!s)
+        s = zm_json_load(&sizes, known, 1 << 20, err);
+    free(known);
+    if (!s) {
+        zm_json_close(&job->model);
+        job->model = sizes;
+        s = zm_job_vae_new(job, &d->v, &d->vae_params, err);
+    }
+    if (!s)
+        s = open_weights(&d->vae_file, c->out, "vae.gguf", err);
+    if (!s)
+        s = zm_params_load(d->vae_params, d->vae_file, "", true, err);
+    if (s)
+        return s;
+    uint64_t hash = 0;
+    for (int i = 0; i < zm_params_count(d->vae_params); i++) {
+        const zm_param *p = zm_params_at(d->vae_params, i);
+        hash = zm_hash64(p->data, (size_t)zm_shape_elems(p->shape) * 4, hash);
+    }
+    char key[192];
+    snprintf(key, sizeof key, "vae %016" PRIx64 " data %d %s seed %" PRId64 " level %" PRId64 " clips %" PRId64 " captions %" PRId64 " %dx%dx%d", hash, c->data_kind,
+             c->data_path ? c->data_path : "", c->data_seed, c->data_level, c->data_clips, c->dit_captions, job->width, job->height, job->frames);
+    s = make_latents(job, d, &d->train, &job->train, "latents.safetensors", c->data_clips, key, true, err);
+    return s ? s : make_latents(job, d, &d->held, &job->held, "latents-held-out.safetensors", c->data_held_out, key, false, err);
+}
+
+/* Learn the tokenizer from the captions, unless OUT has one already. */
+static zm_status prepare_tokenizer(zm_job *job, dit_job *d, int vocab, zm_error *err)
+{
+    char *path = zm_path_join(job->c.out, "tokenizer.json");
+    zm_status s = path ? ZM_OK : zm_fail(err, ZM_E_NOMEM, "out of memory for a path");
+    if (!s && zm_path_is_file(path)) {
+        s = zm_tokenizer_load(&d->tokenizer, path, err);
+        free(path);
+        return s;
+    }
+    int64_t n = d->train.n * d->train.captions, used = n < 60000 ? n : 60000;
+    char(*line)[ZM_CAPTION_MAX] = calloc((size_t)used, sizeof *line);
+    const char **lines = calloc((size_t)used, sizeof *lines);
+    if (!s && (!line || !lines))
+        s = zm_fail(err, ZM_E_NOMEM, "out of memory for %" PRId64 " captions", used);
+    for (int64_t i = 0; !s && i < used; i++) {
+        zm_latents_caption(&d->train, i / d->train.captions, (int)(i % d->train.captions), line[i]);
+        lines[i] = line[i];
+    }
+    zm_unigram_options o = {.vocab_size = (size_t)vocab, .max_piece_chars = 12, .rules = {.casefold = true, .punctuation = true}};
+    if (!s)
+        s = zm_unigram_train(&d->tokenizer, lines, (size_t)used, &o, err);
+    if (!s)
+        s = zm_tokenizer_save(d->tokenizer, path, err);
+    if (!s && job->report)
+        fprintf(job->report, "tokenizer: %zu pieces from %" PRId64 " captions\n", zm_tokenizer_count(d->tokenizer), used);
+    free(line);
+    free(lines);
+    free(path);
+    return s;
+}
+
+static zm_status prepare_networks(zm_job *job, dit_job *d, zm_error *err)
+{
+    zm_dit_config dc;
+    zm_text_config tc;
+    d->all = zm_params_new();
+    if (!d->all)
+        return zm_fail(err, ZM_E_NOMEM, "out of memory for parameters");
+    zm_status s = zm_dit_config_read(&dc, &job->model, "dit", err);
+    if (!s)
+        s = zm_text_config_read(&tc, &job->model, "text_encoder", err);
+    if (!s)
+        s = prepare_tokenizer(job, d, tc.vocab, err);
+    if (!s && (int)zm_tokenizer_count(d->tokenizer) > tc.vocab)
+        s = zm_fail(err, ZM_E_SHAPE, "the tokenizer has %zu pieces, text_encoder.vocab is %d", zm_tokenizer_count(d->tokenizer), tc.vocab);
+    if (!s)
+        s = zm_dit_declare(&d->dit, &dc, d->all, NULL, err);
+    if (!s)
+        s = zm_text_encoder_declare(&d->text, &tc, d->all, "text.", err);
+    return s;
+}
+
+/* The two networks as files of their own, under the official names. */
+static zm_status write_networks(const zm_job *job, const dit_job *d, zm_error *err)
+{
+    zm_status s = zm_job_write_part_of(job, d->all, "dit.gguf", "", "text.", ZM_F16, err);
+    return s ? s : zm_job_write_part_of(job, d->all, "text.gguf", "text.", NULL, ZM_F16, err);
+}
+
+static zm_status load_start(zm_job *job, dit_job *d, zm_error *err)
+{
+    if (!job->c.start)
+        return zm_params_fill(d->all, (uint64_t)job->c.seed, err);
+    zm_status s = zm_params_fill(d->all, (uint64_t)job->c.seed, err);
+    if (!s)
+        s = open_weights(&d->dit_file, job->c.start, "dit.gguf", err);
+    if (!s)
+        s = open_weights(&d->text_file, job->c.start, "text.gguf", err);
+    for (int i = 0; !s && i < zm_params_count(d->all); i++) {
+        zm_param *p = zm_params_at(d->all, i);
+        bool text = !strncmp(p->name, "text.", 5);
+        const zm_weight *w;
+        s = zm_weights_find(&w, text ? d->text_file : d->dit_file, text ? p->name + 5 : p->name, err);
+        if (!s && zm_weight_elems(w) != (size_t)zm_shape_elems(p->shape))
+            s = zm_fail(err, ZM_E_SHAPE, "%s: %s has another shape than the configuration", w->file, w->name);
+        if (!s)
+            zm_dtype_to_f32(p->data, w->data, w->dtype, zm_weight_elems(w));
+    }
+    return s;
+}
+
+static void close_dit_job(dit_job *d)
+{
+    zm_dit_stage_free(d->stage);
+    zm_dit_free(d->dit);
+    zm_text_encoder_free(d->text);
+    zm_vae_free(d->v);
+    zm_params_free(d->vae_params);
+    zm_params_free(d->all);
+    zm_latents_close(&d->train);
+    zm_latents_close(&d->held);
+    zm_tokenizer_free(d->tokenizer);
+    zm_weights_free(d->vae_file);
+    zm_weights_free(d->dit_file);
+    zm_weights_free(d->text_file);
+}
+
+zm_status zm_job_dit(zm_job *job, zm_error *err)
+{
+    const zm_train_config *c = &job->c;
+    dit_job d = {0};
+    zm_status s = prepare_latents(job, &d, err);
+    if (!s)
+        s = prepare_networks(job, &d, err);
+    if (!s)
+        s = load_start(job, &d, err);
+    zm_dit_stage_options o = {.batch = (int)c->batch, .inside = c->dit_inside, .prompt_dropout = c->dit_prompt_dropout, .common = c->dit_common,
+                              .given = c->dit_given, .times = {.density = (zm_flow_density)c->dit_density, .shift = c->dit_shift}, .seed = (uint64_t)c->seed};
+    if (!s)
+        s = zm_dit_stage_new(&d.stage, d.dit, d.text, d.all, d.tokenizer, &d.train, &d.held, &o, err);
+    zm_trainer_result result;
+    zm_trainer_options trainer = zm_job_trainer(job);
+    zm_stage interface = d.stage ? zm_dit_stage_interface(d.stage) : (zm_stage){0};
+    if (!s)
+        s = zm_train(d.all, &interface, &trainer, &result, err);
+    if (!s)
+        s = write_networks(job, &d, err);
+    close_dit_job(&d);
+    return s;
+}

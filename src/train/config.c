@@ -1,0 +1,52 @@
+/* The settings of `zouma train`.
+ * SPDX-License-Identifier: MIT */
+#include "train/config.h"
+
+#define AT(field) offsetof(zm_train_config, field)
+
+static const zm_config_row rows[] = {
+    {"stage", ZM_CONFIG_ENUM, AT(stage), NULL, 0, 0, 0, "vae|dit|detector", NULL, "what is trained"},
+    {"model", ZM_CONFIG_STR, AT(model), NULL, 0, 0, 0, NULL, NULL, "config.json with the sizes of all parts"},
+    {"out", ZM_CONFIG_STR, AT(out), NULL, 0, 0, 0, NULL, NULL, "model directory that receives the trained part"},
+    {"start", ZM_CONFIG_STR, AT(start), "", 0, 0, 0, NULL, NULL, "model directory whose part is trained on; empty: random start"},
+    {"seed", ZM_CONFIG_INT, AT(seed), "1", 0, 9e15, 0, NULL, NULL, "of initial values and batches"},
+    {"data.kind", ZM_CONFIG_ENUM, AT(data_kind), "world", 0, 0, 0, "world|folder|jsonl", NULL, "the toy-box world, name.mp4 + name.txt, or JSON lines"},
+    {"data.path", ZM_CONFIG_STR, AT(data_path), "", 0, 0, 0, NULL, NULL, "folder or JSON lines file"},
+    {"data.seed", ZM_CONFIG_INT, AT(data_seed), "1000000", 0, 9e15, 0, NULL, NULL, "first scene of the world"},
+    {"data.clips", ZM_CONFIG_INT, AT(data_clips), "2000", 1, 1e9, 0, NULL, NULL, "training clips"},
+    {"data.held_out", ZM_CONFIG_INT, AT(data_held_out), "64", 1, 1e6, 0, NULL, NULL, "clips kept for validation"},
+    {"data.level", ZM_CONFIG_INT, AT(data_level), "0", 0, 1, 0, NULL, NULL, "world: 0 core grammar, 1 everything"},
+    {"train.steps", ZM_CONFIG_INT, AT(steps), NULL, 1, 1e12, 0, NULL, NULL, "optimiser steps in all"},
+    {"train.warmup", ZM_CONFIG_INT, AT(warmup), "50", 0, 1e9, 0, NULL, NULL, "steps of rising learning rate"},
+    {"train.cooldown", ZM_CONFIG_INT, AT(cooldown), "200", 0, 1e12, 0, NULL, NULL, "last steps of falling learning rate"},
+    {"train.batch", ZM_CONFIG_INT, AT(batch), "16", 1, 65536, 0, NULL, NULL, "clips a step"},
+    {"train.log_every", ZM_CONFIG_INT, AT(log_every), "50", 0, 1e9, 0, NULL, NULL, "steps between lines; 0 never"},
+    {"train.validate_every", ZM_CONFIG_INT, AT(validate_every), "500", 0, 1e9, 0, NULL, NULL, "steps between validations; 0 never"},
+    {"train.checkpoint_seconds", ZM_CONFIG_FLOAT, AT(checkpoint_seconds), "60", 0, 1e6, 0, NULL, NULL, "between saved states"},
+    {"train.checkpointing", ZM_CONFIG_BOOL, AT(checkpointing), "false", 0, 0, 0, NULL, NULL, "recompute blocks backwards: less memory, a third more work"},
+    {"optimizer.kind", ZM_CONFIG_ENUM, AT(optimizer), "muon", 0, 0, 0, "adamw|muon", NULL, "muon: orthogonalised momentum for matrices, AdamW for the rest"},
+    {"optimizer.lr", ZM_CONFIG_FLOAT, AT(lr), "5e-3", 1e-9, 10, 0, NULL, NULL, "of matrices (muon) or of everything (adamw)"},
+    {"optimizer.adam_lr", ZM_CONFIG_FLOAT, AT(adam_lr), "2e-3", 1e-9, 10, 0, NULL, NULL, "of what muon leaves to AdamW"},
+    {"optimizer.weight_decay", ZM_CONFIG_FLOAT, AT(weight_decay), "0.01", 0, 1, 0, NULL, NULL, "decoupled, on matrices"},
+    {"optimizer.clip", ZM_CONFIG_FLOAT, AT(clip), "1", 0, 1e9, 0, NULL, NULL, "largest gradient norm; 0 none"},
+    {"optimizer.ema", ZM_CONFIG_FLOAT, AT(ema), "0.998", 0, 0.999999, 0, NULL, NULL, "decay of the averaged weights; 0 none"},
+    {"optimizer.momentum", ZM_CONFIG_FLOAT, AT(momentum), "0.95", 0, 0.9999, 0, NULL, NULL, "of muon"},
+    {"vae.frames", ZM_CONFIG_INT, AT(vae_frames), "9", 1, 1025, 0, NULL, NULL, "frames of a training window, 4n+1"},
+    {"vae.inside", ZM_CONFIG_FLOAT, AT(vae_inside), "4", 0.01, 1000, 0, NULL, NULL, "weight of pixels inside bodies"},
+    {"vae.kl", ZM_CONFIG_FLOAT, AT(vae_kl), "2e-5", 0, 10, 0, NULL, NULL, "weight of the divergence from N(0,1)"},
+    {"dit.captions", ZM_CONFIG_INT, AT(dit_captions), "8", 1, 64, 0, NULL, NULL, "captions kept of each clip"},
+    {"dit.inside", ZM_CONFIG_FLOAT, AT(dit_inside), "3", 0.01, 1000, 0, NULL, NULL, "weight of latent cells inside bodies"},
+    {"dit.prompt_dropout", ZM_CONFIG_FLOAT, AT(dit_prompt_dropout), "0.1", 0, 1, 0, NULL, NULL, "share of clips without prompt, for guidance"},
+    {"dit.density", ZM_CONFIG_ENUM, AT(dit_density), "uniform", 0, 0, 0, "uniform|logit-normal", NULL, "of noise levels"},
+    {"dit.shift", ZM_CONFIG_FLOAT, AT(dit_shift), "1", 0.01, 100, 0, NULL, NULL, "of noise levels, as in sampling"},
+    {"dit.common", ZM_CONFIG_FLOAT, AT(dit_common), "0.6", 0, 1, 0, NULL, NULL, "share of clips with one noise level for all frames"},
+    {"dit.given", ZM_CONFIG_FLOAT, AT(dit_given), "0.2", 0, 1, 0, NULL, NULL, "share of clips with one or two clean first frames; the rest has a level per frame"},
+};
+
+const zm_config_table zm_train_table = {.rows = rows, .n = sizeof rows / sizeof *rows, .size = sizeof(zm_train_config)};
+
+zm_opt_options zm_train_optimizer(const zm_train_config *c)
+{
+    return (zm_opt_options){.kind = (zm_opt_kind)c->optimizer, .lr = c->lr, .adam_lr = c->adam_lr, .beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8,
+                            .momentum = c->momentum, .weight_decay = c->weight_decay, .clip = c->clip, .ema = c->ema};
+}

@@ -1,0 +1,37 @@
+/* The YAML file of `zouma train`: one table, one struct.
+ * SPDX-License-Identifier: MIT */
+#ifndef ZM_TRAIN_CONFIG_H
+#define ZM_TRAIN_CONFIG_H
+
+#include "format/config.h"
+#include "train/optimizer.h"
+
+typedef enum { ZM_STAGE_VAE, ZM_STAGE_DIT, ZM_STAGE_DETECTOR } zm_stage_kind;
+typedef enum { ZM_DATA_WORLD, ZM_DATA_FOLDER, ZM_DATA_JSONL } zm_data_kind;
+
+typedef struct zm_train_config {
+    int stage;         /* zm_stage_kind */
+    const char *model; /* sizes: a model's config.json */
+    const char *out;   /* model directory that receives the trained part; state in OUT/train-STAGE */
+    const char *start; /* directory of a trained model to start from, or NULL */
+    int64_t seed;
+    int data_kind;         /* zm_data_kind */
+    const char *data_path; /* folder or JSON lines file */
+    int64_t data_seed, data_clips, data_held_out, data_level;
+    int64_t steps, warmup, cooldown, batch, log_every, validate_every;
+    double checkpoint_seconds;
+    bool checkpointing;
+    int optimizer; /* zm_opt_kind */
+    double lr, adam_lr, weight_decay, clip, ema, momentum;
+    int64_t vae_frames;
+    double vae_inside, vae_kl;
+    int64_t dit_captions;
+    double dit_inside, dit_prompt_dropout, dit_shift, dit_common, dit_given;
+    int dit_density; /* zm_flow_density */
+} zm_train_config;
+
+extern const zm_config_table zm_train_table;
+
+zm_opt_options zm_train_optimizer(const zm_train_config *c);
+
+#endif
