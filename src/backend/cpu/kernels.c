@@ -2,6 +2,16 @@
  * SPDX-License-Identifier: MIT */
 #include "backend/cpu/kernel.h"
 
+#ifdef ZM_HAVE_DNNL
+#include "backend/cpu/dnnl_kernels.h"
+#endif
+
 const zm_kernel *const zm_cpu_kernels[] = {
+#ifdef ZM_HAVE_DNNL
+    &zm_dnnl_gemm,
+    &zm_dnnl_conv,
+    &zm_dnnl_conv_grad_x,
+    &zm_dnnl_conv_grad_w,
+#endif
     NULL,
 };

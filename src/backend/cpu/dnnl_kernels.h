@@ -1,0 +1,10 @@
+/* Kernels that oneDNN runs; present only in builds with oneDNN.
+ * SPDX-License-Identifier: MIT */
+#ifndef ZM_BACKEND_CPU_DNNL_KERNELS_H
+#define ZM_BACKEND_CPU_DNNL_KERNELS_H
+
+#include "backend/cpu/kernel.h"
+
+extern const zm_kernel zm_dnnl_gemm, zm_dnnl_conv, zm_dnnl_conv_grad_x, zm_dnnl_conv_grad_w;
+
+#endif
