@@ -48,9 +48,9 @@ typedef struct zm_seed {
     double weight; /* occurrences times characters */
 } zm_seed;
 
-/* Substrings of 2..max_chars characters (2..max_han of Han) that occur at least twice and cannot be extended to the right without losing
+/* Substrings of 2 to o->max_piece_chars characters (of Han: o->max_han_chars, and no phrases) that occur at least twice and cannot be extended to the right without losing
  * an occurrence; the `most` heaviest, malloc'd, heaviest first. */
-ZM_MUST zm_status zm_corpus_seeds(const zm_corpus *c, int max_chars, int max_han, size_t most, zm_seed **out, size_t *n,
-                                  zm_error *err);
+ZM_MUST zm_status zm_corpus_seeds(const zm_corpus *c, const zm_unigram_options *o, size_t most, zm_seed **out,
+                                  size_t *n, zm_error *err);
 
 #endif

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "text/corpus.h"
+#include "text/freedom.h"
 #include "text/utf8.h"
 
 enum { LONGEST = 256 }; /* bytes compared: 64 characters */
@@ -95,8 +96,8 @@ static bool is_han(const char *at)
 }
 
 /* Every group of suffixes that share `length` characters and no more (or no more are allowed). */
-static bool seeds_of_length(seed_list *l, const zm_corpus *c, const suffix *s, size_t n, int length, int max_chars,
-                            int max_han)
+static bool seeds_of_length(seed_list *l, const zm_corpus *c, const suffix *s, size_t n, int length,
+                            const zm_unigram_options *o, const zm_freedom *freedom)
 {
     for (size_t i = 0, end; i < n; i = end) {
         double occurrences = c->unit[s[i].unit].count;
@@ -105,11 +106,14 @@ static bool seeds_of_length(seed_list *l, const zm_corpus *c, const suffix *s, s
             occurrences += c->unit[s[end].unit].count;
             shared = s[end].common < shared ? s[end].common : shared;
         }
-        int limit = is_han(s[i].at) ? max_han : max_chars;
+        bool han = is_han(s[i].at);
+        int limit = han ? o->max_han_chars : o->max_piece_chars;
         if (s[i].chars < length || length > limit || occurrences < 2 || (shared != length && length != limit))
             continue;
         zm_seed seed = {(size_t)(s[i].at - c->text), (uint32_t)char_bytes(s[i].at, length), (uint32_t)length,
                         occurrences * length};
+        if (han && zm_freedom_is_phrase(freedom, s[i].at, seed.bytes, o->phrase_entropy))
+            continue;
         if (!add_seed(l, seed))
             return false;
     }
@@ -126,17 +130,22 @@ static int by_weight(const void *pa, const void *pb)
     return (a->at > b->at) - (a->at < b->at);
 }
 
-zm_status zm_corpus_seeds(const zm_corpus *c, int max_chars, int max_han, size_t most, zm_seed **out, size_t *n,
+zm_status zm_corpus_seeds(const zm_corpus *c, const zm_unigram_options *o, size_t most, zm_seed **out, size_t *n,
                           zm_error *err)
 {
     size_t suffixes;
     seed_list l = {0};
+    zm_freedom freedom;
     *out = NULL;
-    suffix *s = sorted_suffixes(c, max_chars, &suffixes);
+    zm_status st = zm_freedom_build(&freedom, c, o->phrase_entropy > 0 ? o->max_han_chars - 1 : 0, err);
+    if (st)
+        return st;
+    suffix *s = sorted_suffixes(c, o->max_piece_chars, &suffixes);
     bool ok = s != NULL;
-    for (int length = 2; length <= max_chars && ok; length++)
-        ok = seeds_of_length(&l, c, s, suffixes, length, max_chars, max_han);
+    for (int length = 2; length <= o->max_piece_chars && ok; length++)
+        ok = seeds_of_length(&l, c, s, suffixes, length, o, &freedom);
     free(s);
+    zm_freedom_release(&freedom);
     if (!ok) {
         free(l.at);
         return zm_fail(err, ZM_E_NOMEM, "There is no memory to collect the substrings of the training text.");

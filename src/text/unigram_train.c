@@ -307,8 +307,7 @@ static zm_status prepare(trainer *t, const char *const *lines, size_t n, zm_erro
     if (!st)
         st = zm_corpus_restrict(&t->corpus, chars, n_chars, err);
     if (!st)
-        st = zm_corpus_seeds(&t->corpus, t->o.max_piece_chars, t->o.max_han_chars, most < 10000 ? 10000 : most, &seeds,
-                             &n_seeds, err);
+        st = zm_corpus_seeds(&t->corpus, &t->o, most < 10000 ? 10000 : most, &seeds, &n_seeds, err);
     if (!st)
         st = add_candidates(t, chars, n_chars, seeds, n_seeds, err);
     free(chars);
@@ -401,6 +400,7 @@ zm_status zm_unigram_train(zm_tokenizer **out, const char *const *lines, size_t 
     t.o.character_coverage = t.o.character_coverage > 0 ? t.o.character_coverage : 1;
     t.o.max_piece_chars = t.o.max_piece_chars > 0 ? t.o.max_piece_chars : 16;
     t.o.max_han_chars = t.o.max_han_chars > 0 ? t.o.max_han_chars : 4;
+    t.o.phrase_entropy = t.o.phrase_entropy == 0 ? 1 : t.o.phrase_entropy;
     t.o.em_iterations = t.o.em_iterations > 0 ? t.o.em_iterations : 2;
     t.o.keep = t.o.keep > 0 && t.o.keep < 1 ? t.o.keep : 0.75;
     if (t.o.vocab_size > ZM_TEXT_MAX_PIECES || t.o.max_piece_chars > 64)

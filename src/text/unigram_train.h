@@ -12,6 +12,8 @@ typedef struct zm_unigram_options {
     int max_han_chars;         /* of a piece of Han characters; 0 = 4: words, not phrases, so meanings recombine */
     int em_iterations;         /* per pruning round; 0 = 2 */
     double keep;               /* share of pieces kept in a pruning round; 0 = 0.75 */
+    double phrase_entropy;     /* nats; 0 = 1, negative = off.  Han has no spaces: a candidate that can be cut where the
+                                  left part goes on and the right part begins in this many ways is two words */
     bool plain;                /* M step of maximum likelihood, without the sparse prior (tests) */
     zm_tokenizer_rules rules;  /* how texts are normalised, in training and in use */
     /* Called after each E step with the log likelihood of the corpus under the pieces it started from; may be NULL. */
@@ -22,7 +24,7 @@ typedef struct zm_unigram_options {
 /* Seed pieces from frequent substrings, then expectation maximisation and pruning by loss until the size is reached
  * (Kudo 2018, section 3.2).  Ids: <pad> </s> <s> <unk>, 256 bytes, then pieces by falling score.  Pieces do not cross
  * spaces or mix words, Han characters, digits and punctuation; ▁ stands only in front, never in front of Han.  The
- * same lines and options give the same model on any machine.  One thread; about 1 s per 10 000 short captions.
+ * same lines and options give the same model.  One thread; 50 000 captions take a few seconds.
  * Fewer pieces than vocab_size come out when the text has no more to offer.
  * ZM_E_USAGE: no text, or vocab_size smaller than 260 plus the characters to cover; ZM_E_FORMAT: a line that is not
  * UTF-8 (names line and byte) or longer than ZM_TEXT_MAX_BYTES; ZM_E_NOMEM. */
