@@ -208,7 +208,7 @@ static zm_weights *weights_new(const char *path)
 
 static zm_status weights_finish(zm_weights **out, zm_weights *w, zm_status s, zm_error *err)
 {
-    if (!s)
+    if (!s && !w->by_name)
         s = zm_weights_index(w, err);
     if (s)
         zm_weights_free(w);

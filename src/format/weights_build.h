@@ -15,7 +15,7 @@ struct zm_weights {
     size_t n_maps;
     zm_weight *tensors;
     size_t n, room;
-    const zm_weight **by_name; /* sorted; built once by zm_weights_index */
+    const zm_weight **by_name; /* sorted; NULL until zm_weights_index */
     zm_meta *meta;
     size_t n_meta, meta_room;
 };
@@ -51,7 +51,7 @@ ZM_MUST zm_status zm_pth_parse(const zm_weights_file *f, zm_error *err);
 ZM_MUST zm_status zm_weights_add_file(zm_weights *w, const char *path, zm_error *err);
 /* All weight files of a directory. */
 ZM_MUST zm_status zm_weights_add_dir(zm_weights *w, const char *dir, zm_error *err);
-/* Sort by name and refuse duplicates; called once, after the last file. */
+/* Fill by_name and refuse duplicate names and metadata keys; called once, after the last file. */
 ZM_MUST zm_status zm_weights_index(zm_weights *w, zm_error *err);
 
 #endif

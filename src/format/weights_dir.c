@@ -81,30 +81,20 @@ static int order_weights(const void *a, const void *b)
     return strcmp((*(const zm_weight *const *)a)->name, (*(const zm_weight *const *)b)->name);
 }
 
-/* Every tensor that the index promises must be in the shard that it names. */
-static zm_status check_promises(zm_weights *w, json_t *map, const char *index, zm_error *err)
+/* Every tensor that the index promises must be in the shard that it names.  Needs w->by_name. */
+static zm_status check_promises(const zm_weights *w, json_t *map, const char *index, zm_error *err)
 {
-    const zm_weight **order = malloc((w->n ? w->n : 1) * sizeof *order);
-    if (!order)
-        return zm_fail(err, ZM_E_NOMEM, "%s: out of memory for %zu tensors", index, w->n);
-    for (size_t i = 0; i < w->n; i++)
-        order[i] = &w->tensors[i];
-    qsort(order, w->n, sizeof *order, order_weights);
-    zm_status s = ZM_OK;
     const char *key;
     json_t *value;
     json_object_foreach(map, key, value)
     {
         const zm_weight want = {.name = key}, *p = &want;
-        const zm_weight **hit = bsearch(&p, order, w->n, sizeof *order, order_weights);
-        if (!hit || !ends_with((*hit)->file, json_string_value(value))) {
-            s = zm_fail(err, ZM_E_MISSING, "%s: tensor %.200s is not in shard %s", index, key,
-                        json_string_value(value));
-            break;
-        }
+        const zm_weight **hit = bsearch(&p, w->by_name, w->n, sizeof *w->by_name, order_weights);
+        if (!hit || !ends_with((*hit)->file, json_string_value(value)))
+            return zm_fail(err, ZM_E_MISSING, "%s: tensor %.200s is not in shard %s", index, key,
+                           json_string_value(value));
     }
-    free(order);
-    return s;
+    return ZM_OK;
 }
 
 static zm_status add_shards(zm_weights *w, const char *dir, const char *index, zm_error *err)
@@ -129,6 +119,8 @@ static zm_status add_shards(zm_weights *w, const char *dir, const char *index, z
         else
             s = zm_weights_add_file(w, path, err);
     }
+    if (!s)
+        s = zm_weights_index(w, err);
     if (!s)
         s = check_promises(w, map, index, err);
     zm_json_close(&doc);
