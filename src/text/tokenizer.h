@@ -35,5 +35,8 @@ ZM_MUST zm_status zm_tokenizer_segment(const zm_tokenizer *t, const char *text, 
 
 ZM_MUST zm_status zm_tokenizer_from_json(zm_tokenizer **out, const char *text, size_t bytes, const char *name,
                                          zm_error *err);
+/* A sentencepiece .model in memory. */
+ZM_MUST zm_status zm_tokenizer_from_sentencepiece(zm_tokenizer **out, const void *data, size_t bytes, const char *name,
+                                                  zm_error *err);
 
 #endif

@@ -144,6 +144,14 @@ zm_status zm_tokenizer_from_json(zm_tokenizer **out, const char *text, size_t by
     return st;
 }
 
+/* A protobuf begins with the tag 0x0a, which is a line break too: look at the first byte that is not space. */
+static bool looks_like_json(const char *text, const char *path)
+{
+    size_t n = strlen(path);
+    char first = text[strspn(text, " \t\r\n")];
+    return first == '{' || first == '[' || (n > 5 && !strcmp(path + n - 5, ".json"));
+}
+
 zm_status zm_tokenizer_load(zm_tokenizer **out, const char *path, zm_error *err)
 {
     char *text;
@@ -152,7 +160,8 @@ zm_status zm_tokenizer_load(zm_tokenizer **out, const char *path, zm_error *err)
     zm_status st = zm_file_read(&text, &bytes, path, FILE_LIMIT, err);
     if (st)
         return st;
-    st = zm_tokenizer_from_json(out, text, bytes, path, err);
+    st = looks_like_json(text, path) ? zm_tokenizer_from_json(out, text, bytes, path, err)
+                                     : zm_tokenizer_from_sentencepiece(out, text, bytes, path, err);
     free(text);
     return st;
 }
