@@ -46,9 +46,9 @@ static vec3 add_stars(vec3 c, const zm_light *l, float ax, float e, float soft)
 static vec3 sky(const zm_light *l, float ax, float e, float soft, int variant)
 {
     vec3 c = zm_sky_plain(l, e);
-    float u = ax * 9 + 7.3f * (float)variant, w = e * 26;
+    float u = ax * 8 + 7.3f * (float)variant, w = e * 22;
     float n = 0.7f * noise(u, w) + 0.3f * noise(2.1f * u + 5, 2.1f * w + 9);
-    float cover = smooth01((n - 0.72f + 0.36f * l->cloudiness) * 3.2f) * smooth01(e * 24);
+    float cover = smooth01((n - 0.72f + 0.36f * l->cloudiness) * l->cloud_edge) * smooth01(e * 24);
     c = v3_mix(c, l->cloud, 0.75f * cover * fminf(1, 1.3f * l->cloudiness));
     float dx = ax - l->disc_x, dy = e - l->disc_e, d = sqrtf(dx * dx + dy * dy);
     c = v3_mad(c, l->glow, expf(-d * 11));

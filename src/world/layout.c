@@ -107,19 +107,23 @@ static void place_collide(zm_scene *s, zm_rng *r, float scale)
 {
     const zm_group *g = &s->group[0], *o = &s->group[1];
     float d = (float)g->direction;
-    zm_body *a = add(s, 0, scale, -2.3f * d);
-    a->speed = a->vx = d * zm_rng_range(r, 3.6f, 4.4f);
-    float gap = zm_rng_range(r, 0.08f, 0.2f);
+    /* The runner is the larger one: it meets the others above their middle, so they tumble. */
+    scale = fmaxf(scale, 0.93f);
+    zm_body *a = add(s, 0, scale * 1.06f, -2.25f * d);
+    a->speed = a->vx = d * (zm_rng_range(r, 2.7f, 3.2f) + 0.65f * (float)o->count);
+    if (zm_class_at(g->cls)->kind != KIND_VEHICLE)
+        a->vy = zm_rng_range(r, 1.9f, 2.4f); /* leaps at them */
+    float gap = zm_rng_range(r, 0.2f, 0.32f);
     bool pyramid = o->count == 3 && zm_class_at(o->cls)->kind == KIND_CUBE && zm_rng_below(r, 2);
-    float x = o->count == 3 && !pyramid ? -0.45f : zm_rng_range(r, 0.0f, 0.4f);
+    float x = o->count == 3 && !pyramid ? -0.6f : zm_rng_range(r, 0.0f, 0.4f);
     for (int i = 0; i < o->count; i++) {
-        zm_body *b = add(s, 1, scale * 0.92f, 0);
+        zm_body *b = add(s, 1, scale * 0.86f, 0);
         b->x = d * x;
         if (pyramid && i == 2) {
             b->x = 0.5f * (s->body[1].x + s->body[2].x);
             b->y = 3 * b->half_h;
         }
-        x += 2 * b->half_w + (pyramid ? 0.06f : gap);
+        x += 2 * b->half_w + (pyramid ? 0.1f : gap);
     }
 }
 
@@ -142,6 +146,8 @@ static void place_stack(zm_scene *s, zm_rng *r, float scale)
     float d = (float)s->group[0].direction, x = d * zm_rng_range(r, 0.1f, 0.5f), y = 0;
     zm_body *a = add(s, 0, scale, -2.3f * d);
     a->speed = a->vx = d * zm_rng_range(r, 3.8f, 4.6f);
+    if (s->group[1].count == 2) /* a low stack is hit at its top */
+        a->vy = zm_rng_range(r, 3.6f, 4.2f);
     for (int i = 0; i < s->group[1].count; i++) {
         zm_body *b = add(s, 1, scale * 0.9f, x + zm_rng_range(r, -0.04f, 0.04f));
         b->y = y + b->half_h;
@@ -207,22 +213,36 @@ void zm_layout_scene(zm_scene *s, zm_rng *r)
     }
 }
 
-/* The farthest any body of group 1 has moved or tipped since time 0. */
-static bool disturbed(const zm_scene *s, const zm_physics *p, float *least, float *drop)
+typedef struct {
+    bool hit;     /* the subject has touched one of them */
+    float least;  /* smallest move or turn of one, m + rad */
+    float drop;   /* largest fall of one, m */
+    float spread; /* growth of their extent along x, m */
+    int left;     /* how many are still in the picture */
+} disturbance;
+
+/* What has become of group 1 since time 0. */
+static disturbance disturbed(const zm_scene *s, const zm_physics *p)
 {
-    bool hit = false;
-    *least = 1e9f;
-    *drop = 0;
+    disturbance d = {false, 1e9f, 0, 0, 0};
+    float lo0 = 1e9f, hi0 = -1e9f, lo = 1e9f, hi = -1e9f;
     for (int i = 0; i < s->n_body; i++) {
-        if (s->body[i].group != 1)
+        const zm_body *from = &s->body[i];
+        if (from->group != 1)
             continue;
         zm_body_state b;
         zm_physics_get(p, i, &b);
-        hit = hit || (b.contacts & 1u);
-        *least = fminf(*least, hypotf(b.x - s->body[i].x, b.y - s->body[i].y) + fabsf(b.angle));
-        *drop = fmaxf(*drop, s->body[i].y - b.y);
+        d.hit = d.hit || (b.contacts & 1u);
+        d.least = fminf(d.least, hypotf(b.x - from->x, b.y - from->y) + fabsf(b.angle));
+        d.drop = fmaxf(d.drop, from->y - b.y);
+        d.left += fabsf(b.x) < 2.8f;
+        lo0 = fminf(lo0, from->x);
+        hi0 = fmaxf(hi0, from->x);
+        lo = fminf(lo, b.x);
+        hi = fmaxf(hi, b.x);
     }
-    return hit;
+    d.spread = (hi - lo) - (hi0 - lo0);
+    return d;
 }
 
 bool zm_layout_holds(const zm_scene *s)
@@ -237,14 +257,16 @@ bool zm_layout_holds(const zm_scene *s)
     zm_physics_advance(p, (long)(s->duration_s * ZM_PHYSICS_HZ));
     zm_body_state subject;
     zm_physics_get(p, 0, &subject);
-    float least, drop, d = (float)s->group[0].direction;
-    bool hit = disturbed(s, p, &least, &drop), holds = true;
+    float d = (float)s->group[0].direction;
+    disturbance o = disturbed(s, p);
+    bool holds = true;
     if (action == ZM_ACT_COLLIDE)
-        holds = hit && least > 0.15f;
+        holds = o.hit && o.least > 0.3f && (s->group[1].count == 1 || o.spread > 0.2f) &&
+                2 * o.left >= s->group[1].count && fabsf(subject.x) < 2.9f;
     else if (action == ZM_ACT_PUSH)
-        holds = hit && least > 0.6f;
+        holds = o.hit && o.least > 0.6f && o.left > 0;
     else if (action == ZM_ACT_TOPPLE)
-        holds = hit && drop > 0.5f * s->body[s->n_body - 1].half_h;
+        holds = o.hit && o.drop > 0.9f * s->body[s->n_body - 1].half_h && o.left > 0;
     else if (action == ZM_ACT_BEHIND)
         holds = d * (subject.x - s->prop_x) > 0.5f * s->prop_w + 0.6f * s->body[0].half_w;
     else

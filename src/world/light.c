@@ -17,7 +17,7 @@ static void one_light(zm_light *l, int light)
 {
     switch (light) {
     case ZM_LIGHT_SUNSET:
-        *l = (zm_light){.dir = v3(0.78f, 0.55f, 0.42f),
+        *l = (zm_light){.dir = v3(0.74f, 0.55f, 0.52f),
                         .key = v3(0.98f, 0.60f, 0.30f),
                         .sky = v3(0.34f, 0.25f, 0.34f),
                         .bounce = v3(0.22f, 0.14f, 0.11f),
@@ -27,6 +27,7 @@ static void one_light(zm_light *l, int light)
                         .cloud = zm_srgb(0xff8f8a),
                         .glow = v3(0.55f, 0.30f, 0.06f),
                         .cloudiness = 0.55f,
+                        .cloud_edge = 2.2f,
                         .spread = 0.10f,
                         .stars = 0,
                         .disc = 1,
@@ -34,7 +35,7 @@ static void one_light(zm_light *l, int light)
                         .disc_e = 0.035f};
         break;
     case ZM_LIGHT_NIGHT:
-        *l = (zm_light){.dir = v3(-0.55f, 0.75f, 0.50f),
+        *l = (zm_light){.dir = v3(-0.55f, 0.75f, 0.60f),
                         .key = v3(0.36f, 0.43f, 0.60f),
                         .sky = v3(0.115f, 0.135f, 0.225f),
                         .bounce = v3(0.08f, 0.09f, 0.14f),
@@ -44,6 +45,7 @@ static void one_light(zm_light *l, int light)
                         .cloud = zm_srgb(0x2a3464),
                         .glow = v3(0.05f, 0.06f, 0.10f),
                         .cloudiness = 0.15f,
+                        .cloud_edge = 2.0f,
                         .spread = 0.09f,
                         .stars = 1,
                         .disc = 0.8f,
@@ -53,14 +55,15 @@ static void one_light(zm_light *l, int light)
     case ZM_LIGHT_OVERCAST:
         *l = (zm_light){.dir = v3(-0.1f, 0.96f, 0.28f),
                         .key = v3(0.26f, 0.265f, 0.27f),
-                        .sky = v3(0.40f, 0.42f, 0.45f),
-                        .bounce = v3(0.20f, 0.20f, 0.20f),
+                        .sky = v3(0.42f, 0.44f, 0.47f),
+                        .bounce = v3(0.26f, 0.26f, 0.26f),
                         .rim = v3(0.03f, 0.03f, 0.03f),
                         .zenith = zm_srgb(0x8a939d),
                         .horizon = zm_srgb(0xc3c8cc),
                         .cloud = zm_srgb(0x6f7780),
                         .glow = v3(0, 0, 0),
                         .cloudiness = 0.85f,
+                        .cloud_edge = 1.1f,
                         .spread = 0.45f,
                         .stars = 0,
                         .disc = 0,
@@ -68,7 +71,7 @@ static void one_light(zm_light *l, int light)
                         .disc_e = 0.2f};
         break;
     default:
-        *l = (zm_light){.dir = v3(-0.55f, 0.80f, 0.45f),
+        *l = (zm_light){.dir = v3(-0.55f, 0.80f, 0.58f),
                         .key = v3(0.80f, 0.76f, 0.68f),
                         .sky = v3(0.27f, 0.31f, 0.38f),
                         .bounce = v3(0.20f, 0.19f, 0.17f),
@@ -78,6 +81,7 @@ static void one_light(zm_light *l, int light)
                         .cloud = zm_srgb(0xffffff),
                         .glow = v3(0, 0, 0),
                         .cloudiness = 0.65f,
+                        .cloud_edge = 2.6f,
                         .spread = 0.09f,
                         .stars = 0,
                         .disc = 0,
@@ -101,6 +105,7 @@ void zm_light_mix(zm_light *out, int a, int b, float t)
         *colour[i] = v3_mix(*colour[i], *goal[i], t);
     out->dir = v3_unit(out->dir);
     out->cloudiness += (to.cloudiness - out->cloudiness) * t;
+    out->cloud_edge += (to.cloud_edge - out->cloud_edge) * t;
     out->spread += (to.spread - out->spread) * t;
     out->stars += (to.stars - out->stars) * t;
     if (t > 0.5f) {

@@ -64,7 +64,7 @@ typedef struct zm_light {
     vec3 rim;             /* light on outlines, so that dark things are not lost at night */
     vec3 zenith, horizon; /* colours of the sky */
     vec3 cloud, glow;     /* clouds; halo of the sun or moon */
-    float cloudiness, spread, stars, disc;
+    float cloudiness, cloud_edge, spread, stars, disc;
     float disc_x, disc_e; /* where the disc stands: azimuth and elevation, tangents */
 } zm_light;
 

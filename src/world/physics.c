@@ -58,12 +58,14 @@ static void balloon_velocity(cpBody *b, cpVect gravity, cpFloat damping, cpFloat
 static double restitution_of(const mover *m, const zm_scene *s)
 {
     if (s->group[0].action == ZM_ACT_COLLIDE)
-        return 0.8; /* what is hit flies apart instead of being shoved along */
+        return m->group == &s->group[1] ? 0.85 : m->kind == KIND_BALL ? 0.6 : 0.45; /* hit things fly apart */
     return m->group->action == ZM_ACT_BOUNCE ? 0.88 : m->kind == KIND_BALL ? 0.45 : 0.2;
 }
 
-static double friction_of(const mover *m)
+static double friction_of(const mover *m, const zm_scene *s)
 {
+    if (m->group != &s->group[0] && s->group[0].action == ZM_ACT_COLLIDE)
+        return 0.5;
     switch (m->group->action) {
     case ZM_ACT_DRIVE:
     case ZM_ACT_PUSH:
@@ -86,7 +88,7 @@ static double density_of(const mover *m, const zm_scene *s)
     if (!hit)
         return 1.0;
     if (s->group[0].action == ZM_ACT_COLLIDE)
-        return m->group == &s->group[0] ? 1.0 : 0.55;
+        return m->group == &s->group[1] ? 0.6 : m->kind == KIND_BALL ? 0.7 : 1.0;
     return m->group == &s->group[0] ? 2.5 : 0.5;
 }
 
@@ -118,10 +120,12 @@ static void add_body(zm_physics *p, int i)
             m->group->action == ZM_ACT_TOPPLE || m->group->action == ZM_ACT_BEHIND)
             cpBodySetAngularVelocity(m->body, -b->vx / b->half_w);
         m->shape = cpCircleShapeNew(m->body, b->half_w, cpvzero);
-    } else if (m->kind == KIND_ANIMAL && b->half_w > 0.7f * b->half_h) {
-        /* Round heads: a rounded box, so that they meet balls and boxes like soft toys. */
-        double r = 0.45 * fmin(b->half_w, b->half_h);
-        m->shape = cpBoxShapeNew(m->body, 2 * (b->half_w - r), 2 * (b->half_h - r), r);
+    } else if (m->kind == KIND_ANIMAL) {
+        cpVect oval[16]; /* soft toys are round: they meet a box at their middle, not with a flat side */
+        for (int k = 0; k < 16; k++)
+            oval[k] =
+                cpv(b->half_w * cos((k + 0.5) * CP_PI / 8), b->half_h * sin((k + 0.5) * CP_PI / 8) / cos(CP_PI / 16));
+        m->shape = cpPolyShapeNew(m->body, 16, oval, cpTransformIdentity, 0);
     } else {
         double r = 0.02;
         m->shape = cpBoxShapeNew(m->body, 2 * (b->half_w - r), 2 * (b->half_h - r), r);
@@ -129,7 +133,7 @@ static void add_body(zm_physics *p, int i)
     cpSpaceAddShape(p->space, m->shape);
     cpShapeSetUserData(m->shape, (cpDataPointer)(intptr_t)(i + 1));
     cpShapeSetElasticity(m->shape, restitution_of(m, s));
-    cpShapeSetFriction(m->shape, friction_of(m));
+    cpShapeSetFriction(m->shape, friction_of(m, s));
     if (m->kind == KIND_BALLOON)
         cpBodySetVelocityUpdateFunc(m->body, balloon_velocity);
 }

@@ -209,7 +209,7 @@ void zm_world_frame(zm_world *w, uint8_t *rgb, uint8_t *ids, zm_truth *truth)
         body_solid(&solid[i], s, i, &state[i]);
     }
     int n = s->n_body + scenery_solid(&solid[s->n_body], s);
-    zm_draw_frame(c, &view, &w->light, solid, n, whole);
+    zm_render_frame(c, &view, &w->light, solid, n, whole);
     zm_canvas_encode(c, rgb);
     for (size_t i = 0; ids && i < (size_t)c->width * (size_t)c->height; i++)
         ids[i] = c->ids[i];
