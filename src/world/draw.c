@@ -234,7 +234,7 @@ static void sort_far_to_near(const zm_view *v, const zm_stage *st, int order[])
 }
 
 void zm_render_frame(zm_canvas *c, const zm_view *v, const zm_light *l, const zm_solid *solids, int n,
-                   zm_footprint *whole)
+                     zm_footprint *whole)
 {
     zm_stage st = {l, solids, n};
     int order[ZM_DRAW_MAX_SOLIDS];

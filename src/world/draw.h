@@ -28,7 +28,7 @@ void zm_canvas_release(zm_canvas *c);
 
 /* Draw solids[n] over c->backdrop into c->colour and c->ids; whole[n] gets what each would cover alone. */
 void zm_render_frame(zm_canvas *c, const zm_view *v, const zm_light *l, const zm_solid *solids, int n,
-                   zm_footprint *whole);
+                     zm_footprint *whole);
 /* c->colour -> sRGB bytes [H, W, 3], bright parts rolled off softly. */
 void zm_canvas_encode(const zm_canvas *c, uint8_t *rgb);
 

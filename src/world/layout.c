@@ -111,6 +111,8 @@ static void place_collide(zm_scene *s, zm_rng *r, float scale)
     scale = fmaxf(scale, 0.93f);
     zm_body *a = add(s, 0, scale * 1.06f, -2.25f * d);
     a->speed = a->vx = d * (zm_rng_range(r, 2.7f, 3.2f) + 0.65f * (float)o->count);
+    if (zm_class_at(g->cls)->kind == KIND_BALL) /* a ball gives up more of its speed */
+        a->speed = a->vx *= 1.15f;
     if (zm_class_at(g->cls)->kind != KIND_VEHICLE)
         a->vy = zm_rng_range(r, 1.9f, 2.4f); /* leaps at them */
     float gap = zm_rng_range(r, 0.2f, 0.32f);
@@ -261,8 +263,9 @@ bool zm_layout_holds(const zm_scene *s)
     disturbance o = disturbed(s, p);
     bool holds = true;
     if (action == ZM_ACT_COLLIDE)
-        holds = o.hit && o.least > 0.3f && (s->group[1].count == 1 || o.spread > 0.2f) &&
-                2 * o.left >= s->group[1].count && fabsf(subject.x) < 2.9f;
+        holds = o.hit && o.least > (s->group[1].count == 1 ? 0.6f : 0.3f) &&
+                (s->group[1].count == 1 || o.spread > 0.2f) && 2 * o.left >= s->group[1].count &&
+                fabsf(subject.x) < 2.9f;
     else if (action == ZM_ACT_PUSH)
         holds = o.hit && o.least > 0.6f && o.left > 0;
     else if (action == ZM_ACT_TOPPLE)
