@@ -9,7 +9,7 @@ enum { PAPER = 0xFFFFFF, INK = 0x202020, GAP = 4, MARGIN = 16, TEXT = 2, LINE = 
 
 /* Measures in pixels.  A block is one clip: frames side by side, then caption lines. */
 typedef struct {
-    int shown, columns, cell_w, cell_h, block_w, block_h, lines, title_h;
+    int shown, columns, cell_w, cell_h, block_w, title_h;
 } sheet;
 
 /* Length of the next line of a caption when at most `most` characters fit, broken at a blank where there is one. */
@@ -47,7 +47,7 @@ static int count_lines(const sheet *s, const char *text)
 static void draw_lines(zm_frame *f, const sheet *s, int x, int y, const char *text)
 {
     char line[1024];
-    for (int i = 0; text && *text && i < s->lines; i++, y += LINE) {
+    for (; text && *text && y < f->height; y += LINE) {
         size_t n = line_length(text, line_capacity(s));
         size_t kept = n < sizeof line - 1 ? n : sizeof line - 1;
         memcpy(line, text, kept);
@@ -80,13 +80,19 @@ static zm_status measure(sheet *s, const zm_sheet_options *o, const zm_sheet_cli
     }
     s->cell_h = s->cell_h ? s->cell_h : 1;
     s->block_w = s->shown * (s->cell_w + GAP) - GAP;
-    for (size_t i = 0; i < n; i++) {
-        int lines = count_lines(s, clips[i].caption);
-        s->lines = lines > s->lines ? lines : s->lines;
-    }
-    s->block_h = s->cell_h + (s->lines ? 6 + s->lines * LINE : 0);
     s->title_h = o->title ? LINE + MARGIN : 0;
     return ZM_OK;
+}
+
+/* Height of the row of blocks that begins with clip `first`: its longest caption decides. */
+static int row_height(const sheet *s, const zm_sheet_clip *clips, size_t n, size_t first)
+{
+    int lines = 0;
+    for (size_t i = first; i < n && i < first + (size_t)s->columns; i++) {
+        int here = count_lines(s, clips[i].caption);
+        lines = here > lines ? here : lines;
+    }
+    return s->cell_h + (lines ? 6 + lines * LINE : 0);
 }
 
 static zm_status draw_clip(zm_frame *out, const sheet *s, int x, int y, const zm_sheet_clip *clip, zm_error *err)
@@ -115,9 +121,10 @@ zm_status zm_contact_sheet(zm_frame *out, const zm_sheet_options *opt, const zm_
     zm_status st = measure(&s, opt, clips, n_clips, err);
     if (st)
         return st;
-    int64_t rows = ((int64_t)n_clips + s.columns - 1) / s.columns;
     int64_t width = MARGIN + (int64_t)s.columns * (s.block_w + MARGIN);
-    int64_t height = MARGIN + s.title_h + rows * (s.block_h + MARGIN);
+    int64_t height = MARGIN + s.title_h;
+    for (size_t i = 0; i < n_clips; i += (size_t)s.columns)
+        height += row_height(&s, clips, n_clips, i) + MARGIN;
     if (width > ZM_FRAME_MAX_SIDE || height > ZM_FRAME_MAX_SIDE)
         return zm_fail(err, ZM_E_USAGE, "a contact sheet of %lldx%lld pixels is over %d a side", (long long)width,
                        (long long)height, ZM_FRAME_MAX_SIDE);
@@ -127,10 +134,12 @@ zm_status zm_contact_sheet(zm_frame *out, const zm_sheet_options *opt, const zm_
     zm_draw_rect(out, 0, 0, out->width, out->height, PAPER);
     if (opt->title)
         zm_draw_text(out, MARGIN, MARGIN, TEXT, INK, opt->title);
+    int y = MARGIN + s.title_h;
     for (size_t i = 0; !st && i < n_clips; i++) {
-        int row = (int)i / s.columns, column = (int)i % s.columns;
-        st = draw_clip(out, &s, MARGIN + column * (s.block_w + MARGIN), MARGIN + s.title_h + row * (s.block_h + MARGIN),
-                       &clips[i], err);
+        size_t column = i % (size_t)s.columns;
+        if (i && !column)
+            y += row_height(&s, clips, n_clips, i - (size_t)s.columns) + MARGIN;
+        st = draw_clip(out, &s, MARGIN + (int)column * (s.block_w + MARGIN), y, &clips[i], err);
     }
     if (st)
         zm_frame_release(out);
