@@ -38,9 +38,11 @@ static zm_status broken(reader *r)
     if (p->error == YAML_MEMORY_ERROR)
         return no_memory(r);
     zm_config_place at = {r->file, p->problem_mark.line + 1, p->problem_mark.column + 1, ""};
-    if (p->error == YAML_READER_ERROR)
+    if (p->error == YAML_READER_ERROR) {
+        at.line = 0; /* libyaml knows no line then */
         return zm_config_fail(r->err, ZM_E_FORMAT, &at, "%s at byte %zu", p->problem ? p->problem : "not text",
                               p->problem_offset);
+    }
     return zm_config_fail(r->err, ZM_E_FORMAT, &at, "%s", p->problem ? p->problem : "broken YAML");
 }
 

@@ -54,7 +54,8 @@ zm_status zm_json_parse(zm_json *out, const char *text, size_t bytes, const char
         return s;
     json_error_t why;
     json_t *root = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &why);
-    if (!root && json_error_code(&why) == json_error_out_of_memory)
+    /* jansson leaves the text empty where it ran out of memory outside of its scanner */
+    if (!root && (json_error_code(&why) == json_error_out_of_memory || !*why.text))
         return zm_fail(err, ZM_E_NOMEM, "%s: out of memory for %zu bytes of JSON", name, bytes);
     if (!root) {
         make_printable(why.text);
