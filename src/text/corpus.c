@@ -39,8 +39,8 @@ static bool reserve(zm_corpus *c, size_t bytes)
 {
     if (c->n + 1 > c->cap) {
         size_t cap = c->cap * 2 + 256;
-        zm_unit *grown = realloc(c->unit, cap * sizeof *grown);
-        if (!grown || cap > UINT32_MAX / 4)
+        zm_unit *grown = cap <= UINT32_MAX / 4 ? realloc(c->unit, cap * sizeof *grown) : NULL;
+        if (!grown)
             return false;
         c->unit = grown;
         c->cap = cap;

@@ -31,7 +31,8 @@ typedef struct zm_tokenizer_rules {
     bool punctuation;     /* Chinese and typographic punctuation to ASCII: 。 -> .  “ -> " */
     bool no_dummy_prefix; /* do not put a space in front of the text */
     bool keep_spaces;     /* do not strip and collapse spaces */
-    const void *charsmap; /* sentencepiece's precompiled normaliser, used instead of NFKC; copied; NULL = none */
+    const void *charsmap; /* sentencepiece's precompiled normaliser, used instead of NFKC, casefold and punctuation;
+                             copied; NULL = none */
     size_t charsmap_bytes;
 } zm_tokenizer_rules; /* {0}: NFKC, spaces collapsed, one space in front */
 
