@@ -1,0 +1,45 @@
+/* zouma parity DIR...: recompute reference fixtures, one line per group of tensors, exit status 1 on a miss.
+ * SPDX-License-Identifier: MIT */
+#include "app/parity.h"
+
+#include <stdio.h>
+
+#include "app/common.h"
+#include "pipeline/parity.h"
+
+enum { DIRS_MAX = 256 };
+
+static void print_line(void *user, const char *text)
+{
+    (void)user;
+    puts(text);
+    fflush(stdout);
+}
+
+int zm_cmd_parity(int argc, char **argv)
+{
+    const char *dirs[DIRS_MAX];
+    int n = zm_args_parse(argc, argv, NULL, 0, dirs, DIRS_MAX, "DIR...",
+                          "Recompute directories of reference tensors and compare.");
+    if (n < 0)
+        return n == -2 ? 0 : 2;
+    zm_error err = {0};
+    if (n == 0) {
+        zm_fail(&err, ZM_E_USAGE, "name at least one directory of reference tensors");
+        return zm_app_report("parity", &err);
+    }
+    zm_parity_report r = {.line = print_line};
+    int errors = 0;
+    for (int i = 0; i < n; i++) {
+        zm_error_clear(&err);
+        if (zm_parity_run(dirs[i], &r, &err)) {
+            zm_app_report("parity", &err);
+            errors++;
+        }
+    }
+    printf("%d passed, %d failed", r.passed, r.failed + errors);
+    if (errors)
+        printf(", %d of them could not be computed", errors);
+    putchar('\n');
+    return r.failed || errors ? 1 : 0;
+}
