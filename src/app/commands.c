@@ -4,9 +4,11 @@
 
 #include <stddef.h>
 
+#include "app/parity.h"
 #include "app/train.h"
 
 const zm_command zm_commands[] = {
     {"train", "CONFIG.yaml [--resume] [--set KEY=VALUE]", "train a video autoencoder, a text-to-video model or a detector", zm_cmd_train},
+    {"parity", "DIR...", "recompute directories of reference tensors and compare", zm_cmd_parity},
     {NULL, NULL, NULL, NULL},
 };
