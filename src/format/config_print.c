@@ -36,11 +36,36 @@ void zm_config_print_help(FILE *to, const zm_config_table *table)
     print_rows_help(to, table, "");
 }
 
+/* Characters that YAML takes for line breaks or refuses unless they are escaped.  All have 3 bytes. */
+static bool special(const char *s, const char **escape)
+{
+    static const struct {
+        const char *bytes, *escape;
+    } table[] = {
+        {"\xe2\x80\xa8", "\\u2028"}, {"\xe2\x80\xa9", "\\u2029"}, {"\xef\xbb\xbf", "\\ufeff"},
+        {"\xef\xbf\xbe", "\\ufffe"}, {"\xef\xbf\xbf", "\\uffff"},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        if (!strncmp(s, table[i].bytes, 3)) {
+            *escape = table[i].escape;
+            return true;
+        }
+    return false;
+}
+
 static void print_string(FILE *to, const char *s)
 {
+    const char *escape;
     putc('"', to);
     for (; *s; s++) {
-        if (*s == '"' || *s == '\\')
+        const unsigned char *u = (const unsigned char *)s;
+        if (special(s, &escape)) {
+            fputs(escape, to);
+            s += 2;
+        } else if (u[0] == 0xc2 && u[1] >= 0x80 && u[1] < 0xa0) { /* U+0080 to U+009F */
+            fprintf(to, "\\x%02x", u[1]);
+            s++;
+        } else if (*s == '"' || *s == '\\')
             fprintf(to, "\\%c", *s);
         else if ((unsigned char)*s < 0x20 || *s == 0x7f)
             fprintf(to, "\\x%02x", (unsigned char)*s);

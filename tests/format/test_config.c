@@ -172,13 +172,14 @@ static void settings(void)
 
 static const char *random_text(zm_rng *r)
 {
+    static const char *const wide[] = {"\xe8\xb5\xb0", "\xc2\x85", "\xe2\x80\xa8", "\xef\xbb\xbf"};
     size_t n = zm_rng_below(r, 12);
     char *s = zm_arena_alloc(arena, n * 3 + 1), *at = s;
     for (size_t i = 0; i < n; i++)
         if (zm_rng_below(r, 6))
             *at++ = (char)(1 + zm_rng_below(r, 127));
         else
-            at += sprintf(at, "\xe8\xb5\xb0");
+            at += sprintf(at, "%s", wide[zm_rng_below(r, 4)]);
     return s;
 }
 
