@@ -180,7 +180,10 @@ static zm_status run_sample(const context *c, const char *kase, const char *suff
     st = g && marks ? check(&s, k, c->d, index, tokens, c->err)
                     : zm_fail(c->err, ZM_E_NOMEM, "%s: out of memory", c->d->path);
     if (!st) {
-        zm_dit_sizes sizes = {1, s.x_shape.dim[1], s.x_shape.dim[2], s.x_shape.dim[3],
+        zm_dit_sizes sizes = {.batch = 1,
+                              .frames = s.x_shape.dim[1],
+                              .height = s.x_shape.dim[2],
+                              .width = s.x_shape.dim[3],
                               .groups = per_token ? tokens : 1};
         sizes.image_tokens = s.image ? s.image_shape.dim[1] : 0;
         zm_build b = zm_build_begin(g, c->params, false, false);

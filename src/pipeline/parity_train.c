@@ -134,7 +134,8 @@ static zm_status trainer_open(trainer *t, context *c, const zm_lora *lora)
     zm_build b = zm_build_begin(t->g, c->params, true, true);
     if (lora)
         zm_lora_attach(&b, lora);
-    zm_dit_inputs in = zm_dit_input_leaves(&b, c->m, &(zm_dit_sizes){n[0], n[2], n[3], n[4], .groups = 1});
+    zm_dit_inputs in = zm_dit_input_leaves(
+        &b, c->m, &(zm_dit_sizes){.batch = n[0], .frames = n[2], .height = n[3], .width = n[4], .groups = 1});
     zm_tensor *target = zm_input(t->g, ZM_F32, ZM_SHAPE(n[0], n[2], n[3], n[4], n[1]), "target");
     t->v = zm_output(t->g, zm_dit_build(&b, c->m, &in));
     t->loss = zm_output(t->g, zm_flow_loss(t->g, t->v, target, NULL));
