@@ -11,6 +11,9 @@
 
 enum { AFTER = 1, BEFORE = 2 };
 
+/* The edge of a unit is a boundary for certain: it counts as this many different neighbours. */
+enum { EDGE_WAYS = 16 };
+
 static uint64_t stretch_key(const char *at, size_t bytes, int side)
 {
     uint64_t h = zm_hash64(at, bytes, (uint64_t)side);
@@ -41,7 +44,7 @@ static bool grow(zm_freedom *f)
     return true;
 }
 
-static bool bump(zm_freedom *f, uint64_t key, uint64_t owner, double count)
+static bool bump(zm_freedom *f, uint64_t key, uint64_t owner, double ways, double count)
 {
     if (f->n * 2 >= f->cap && !grow(f))
         return false;
@@ -49,6 +52,7 @@ static bool bump(zm_freedom *f, uint64_t key, uint64_t owner, double count)
     f->n += !e->key;
     e->key = key;
     e->owner = owner;
+    e->ways = ways;
     e->count += count;
     return true;
 }
@@ -58,7 +62,7 @@ static bool note(zm_freedom *f, const char *at, size_t bytes, int side, const ch
                  double count)
 {
     uint64_t owner = stretch_key(at, bytes, side), key = zm_hash64(beside, beside_bytes, owner ^ 0x9e3779b97f4a7c15u);
-    return bump(f, owner, 0, count) && bump(f, key ? key : 1, owner, count);
+    return bump(f, owner, 0, 1, count) && bump(f, key ? key : 1, owner, beside_bytes ? 1 : EDGE_WAYS, count);
 }
 
 static bool note_unit(zm_freedom *f, const char *text, size_t bytes, int max_chars, double count)
@@ -95,7 +99,7 @@ zm_status zm_freedom_build(zm_freedom *out, const zm_corpus *c, int max_chars, z
     }
     for (size_t i = 0; i < out->cap; i++)
         if (out->at[i].owner)
-            find(out, out->at[i].owner)->c_log_c += out->at[i].count * log(out->at[i].count);
+            find(out, out->at[i].owner)->c_log_c += out->at[i].count * log(out->at[i].count / out->at[i].ways);
     return ZM_OK;
 }
 
@@ -111,13 +115,15 @@ static double entropy(const zm_freedom *f, const char *at, size_t bytes, int sid
     return e->key ? log(e->count) - e->c_log_c / e->count : 0;
 }
 
-bool zm_freedom_is_phrase(const zm_freedom *f, const char *at, size_t bytes, double nats)
+bool zm_freedom_is_word(const zm_freedom *f, const char *at, size_t bytes, double nats)
 {
     uint32_t c;
     if (!f->cap || nats <= 0)
+        return true;
+    if (entropy(f, at, bytes, BEFORE) < nats / 4 || entropy(f, at, bytes, AFTER) < nats / 4)
         return false;
     for (size_t cut = zm_utf8_next(&c, at, bytes); cut < bytes; cut += zm_utf8_next(&c, at + cut, bytes - cut))
         if (entropy(f, at, cut, AFTER) >= nats && entropy(f, at + cut, bytes - cut, BEFORE) >= nats)
-            return true;
-    return false;
+            return false;
+    return true;
 }

@@ -11,6 +11,7 @@ typedef struct zm_freedom_entry {
     uint64_t key;   /* of a stretch and side, or of a stretch, side and neighbour; 0: free */
     uint64_t owner; /* of the stretch, for an entry with a neighbour */
     double count, c_log_c;
+    double ways; /* how many different neighbours the entry stands for */
 } zm_freedom_entry;
 
 typedef struct zm_freedom {
@@ -22,7 +23,8 @@ typedef struct zm_freedom {
 ZM_MUST zm_status zm_freedom_build(zm_freedom *out, const zm_corpus *c, int max_chars, zm_error *err);
 void zm_freedom_release(zm_freedom *f);
 
-/* Whether some cut of the stretch has, on both sides of it, at least `nats` of entropy. */
-bool zm_freedom_is_phrase(const zm_freedom *f, const char *at, size_t bytes, double nats);
+/* A word: no cut of the stretch has `nats` of entropy on both sides of it, and its own two ends have a quarter of
+ * that ("长颈", always followed by "鹿", is none).  Always true of an empty freedom or nats <= 0. */
+bool zm_freedom_is_word(const zm_freedom *f, const char *at, size_t bytes, double nats);
 
 #endif

@@ -112,7 +112,7 @@ static bool seeds_of_length(seed_list *l, const zm_corpus *c, const suffix *s, s
             continue;
         zm_seed seed = {(size_t)(s[i].at - c->text), (uint32_t)char_bytes(s[i].at, length), (uint32_t)length,
                         occurrences * length};
-        if (han && zm_freedom_is_phrase(freedom, s[i].at, seed.bytes, o->phrase_entropy))
+        if (han && !zm_freedom_is_word(freedom, s[i].at, seed.bytes, o->phrase_entropy))
             continue;
         if (!add_seed(l, seed))
             return false;
@@ -137,7 +137,7 @@ zm_status zm_corpus_seeds(const zm_corpus *c, const zm_unigram_options *o, size_
     seed_list l = {0};
     zm_freedom freedom;
     *out = NULL;
-    zm_status st = zm_freedom_build(&freedom, c, o->phrase_entropy > 0 ? o->max_han_chars - 1 : 0, err);
+    zm_status st = zm_freedom_build(&freedom, c, o->phrase_entropy > 0 ? o->max_han_chars : 0, err);
     if (st)
         return st;
     suffix *s = sorted_suffixes(c, o->max_piece_chars, &suffixes);

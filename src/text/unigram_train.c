@@ -399,8 +399,8 @@ zm_status zm_unigram_train(zm_tokenizer **out, const char *const *lines, size_t 
     t.o.vocab_size = t.o.vocab_size ? t.o.vocab_size : 2048;
     t.o.character_coverage = t.o.character_coverage > 0 ? t.o.character_coverage : 1;
     t.o.max_piece_chars = t.o.max_piece_chars > 0 ? t.o.max_piece_chars : 16;
-    t.o.max_han_chars = t.o.max_han_chars > 0 ? t.o.max_han_chars : 4;
-    t.o.phrase_entropy = t.o.phrase_entropy == 0 ? 1 : t.o.phrase_entropy;
+    t.o.max_han_chars = t.o.max_han_chars > 0 ? t.o.max_han_chars : 6;
+    t.o.phrase_entropy = t.o.phrase_entropy == 0 ? 0.4 : t.o.phrase_entropy;
     t.o.em_iterations = t.o.em_iterations > 0 ? t.o.em_iterations : 2;
     t.o.keep = t.o.keep > 0 && t.o.keep < 1 ? t.o.keep : 0.75;
     if (t.o.vocab_size > ZM_TEXT_MAX_PIECES || t.o.max_piece_chars > 64)

@@ -9,11 +9,12 @@ typedef struct zm_unigram_options {
     size_t vocab_size;         /* ids in all, the 4 special and 256 byte pieces included; 0 = 2048 */
     double character_coverage; /* share of the text whose characters get a piece of their own; 0 = 1 (all) */
     int max_piece_chars;       /* 0 = 16 */
-    int max_han_chars;         /* of a piece of Han characters; 0 = 4: words, not phrases, so meanings recombine */
+    int max_han_chars;         /* of a piece of Han characters; 0 = 6 */
     int em_iterations;         /* per pruning round; 0 = 2 */
     double keep;               /* share of pieces kept in a pruning round; 0 = 0.75 */
-    double phrase_entropy;     /* nats; 0 = 1, negative = off.  Han has no spaces: a candidate that can be cut where the
-                                  left part goes on and the right part begins in this many ways is two words */
+    double phrase_entropy;     /* nats; 0 = 0.4 (captions of a grammar), negative = off.  Han has no spaces: a stretch
+                                  that can be cut where both sides vary this much is two words, and no piece, so that
+                                  a small model can recombine meanings */
     bool plain;                /* M step of maximum likelihood, without the sparse prior (tests) */
     zm_tokenizer_rules rules;  /* how texts are normalised, in training and in use */
     /* Called after each E step with the log likelihood of the corpus under the pieces it started from; may be NULL. */
