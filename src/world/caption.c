@@ -55,6 +55,29 @@ static const char *choose(writer *w, const char *list, size_t *n)
     return list;
 }
 
+static bool names_side(const char *p, size_t n)
+{
+    for (size_t i = 0; i + 1 < n; i++)
+        if (p[i] == '%' && p[i + 1] == 'D')
+            return true;
+    return false;
+}
+
+/* As choose, for what group g does.  In a sustained scene movers turn round, so no side may be told: the first
+ * alternative without one stands in. */
+static const char *choose_action(writer *w, const zm_group *g, size_t *n)
+{
+    const char *list = zm_phrase_action(g, w->lang), *p = choose(w, list, n);
+    if (!w->s->sustained || !names_side(p, *n))
+        return p;
+    for (p = list; *p; p += *n + (p[*n] == '|')) {
+        *n = strcspn(p, "|");
+        if (!names_side(p, *n))
+            break;
+    }
+    return p;
+}
+
 static void put_choice(writer *w, const char *list)
 {
     size_t n;
@@ -215,7 +238,7 @@ static void put_pattern(writer *w, const zm_group *g, const char *p, size_t n, i
 static void put_action_en(writer *w, const zm_group *g, bool participle, bool place)
 {
     size_t n;
-    const char *p = choose(w, zm_phrase_action(g, ZM_LANG_EN), &n);
+    const char *p = choose_action(w, g, &n);
     bool placed = *p == '!';
     if (placed && !place) { /* the ground is not to be told: another way to say it */
         static const char down[] = "{falls/fall/falling} down";
@@ -233,7 +256,7 @@ static void put_action_en(writer *w, const zm_group *g, bool participle, bool pl
 static void put_action_zh(writer *w, const zm_group *g, bool place)
 {
     size_t n;
-    const char *p = choose(w, zm_phrase_action(g, ZM_LANG_ZH), &n);
+    const char *p = choose_action(w, g, &n);
     bool placed = *p == '!';
     if (placed && !place) {
         static const char down[] = "落下来";

@@ -303,7 +303,7 @@ static void sustain(zm_physics *p, mover *m)
     cpVect at = cpBodyGetPosition(m->body), v = cpBodyGetVelocity(m->body);
     float side = at.x > SIDE_M ? 1.0f : at.x < -SIDE_M ? -1.0f : 0.0f;
     if (m->kind == KIND_BALLOON) {
-        if ((at.y > 2.5 && m->speed > 0) || (at.y < 0.9 && m->speed < 0))
+        if ((at.y > 2.5 && m->speed > 0) || (at.y < m->start->half_h + 0.2 && m->speed < 0))
             m->speed = -m->speed;
         return;
     }

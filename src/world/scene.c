@@ -45,7 +45,7 @@ static bool has_direction(int action)
     return !is_local(action) || action == ZM_ACT_HOP;
 }
 
-static int pick_action(zm_rng *r, int cls, bool local_only)
+static int pick_action(zm_rng *r, int cls, bool local_only, bool sustained)
 {
     static const int weight[ZM_ACT_COUNT] = {
         [ZM_ACT_REST] = 6,    [ZM_ACT_FALL] = 8, [ZM_ACT_BOUNCE] = 14, [ZM_ACT_ROLL] = 10,    [ZM_ACT_SLIDE] = 8,
@@ -55,6 +55,8 @@ static int pick_action(zm_rng *r, int cls, bool local_only)
     int w[ZM_ACT_COUNT];
     for (int a = 0; a < ZM_ACT_COUNT; a++)
         w[a] = (cls < 0 || zm_world_can(cls, a)) && (!local_only || is_local(a)) ? weight[a] : 0;
+    if (sustained) /* a minute of stillness is no film; hoppers and walkers carry it */
+        w[ZM_ACT_REST] = 0;
     return weighted(r, w, ZM_ACT_COUNT);
 }
 
@@ -144,7 +146,7 @@ static void pick_second(zm_scene *s, const zm_scene_spec *q, int level, zm_rng *
         bool chance = zm_rng_below(r, 100) < 35;
         if (!is_local(a->action) || q->object_count == 0 || a->count > 2 || (!wanted && !chance))
             return;
-        int action = pick_action(r, q->object_cls, true);
+        int action = pick_action(r, q->object_cls, true, false);
         g->cls = q->object_cls >= 0 ? q->object_cls : pick_class(r, action, level);
         g->action = action;
         g->count = pick_count(q->object_count, 4 - a->count > 2 ? 2 : 4 - a->count, r);
@@ -182,7 +184,7 @@ static void attempt(zm_scene *s, const zm_scene_spec *q, const zm_world_options 
     zm_group *g = &s->group[0];
     *s = (zm_scene){.n_group = 1};
     pick_scenery(s, q, opt, r);
-    g->action = q->action >= 0 ? q->action : pick_action(r, q->cls, false);
+    g->action = q->action >= 0 ? q->action : pick_action(r, q->cls, false, opt->sustained);
     g->cls = q->cls >= 0 ? q->cls : pick_class(r, g->action, opt->level);
     int most = q->object_count > 0 && most_of(g->action) == 3 ? 2 : most_of(g->action);
     g->count = pick_count(q->count, most, r);

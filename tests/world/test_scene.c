@@ -204,6 +204,8 @@ static int says_only_truth(const zm_scene *s, const char *caption, zm_lang lang)
         t[0] = (char)(t[0] - 'A' + 'a');
     erase_list(t, zm_phrase_camera(s->camera, lang), lang);
     erase_list(t, zm_phrase_light(s->light, lang), lang);
+    if (s->light_to != s->light)
+        erase_list(t, zm_phrase_turning(s->light_to, lang), lang);
     erase_list(t, zm_phrase_place(s->ground, lang), lang);
     erase_list(t, zm_phrase_goal(s->ground, lang), lang);
     for (size_t want = 64; want > 0; want--) /* 红气球 before 球 */
@@ -235,7 +237,7 @@ static int says_only_truth(const zm_scene *s, const char *caption, zm_lang lang)
     int counts = 0, way = 0;
     for (int g = 0; g < s->n_group; g++) {
         counts |= 1 << s->group[g].count;
-        way |= s->group[g].direction < 0 ? 1 : s->group[g].direction > 0 ? 2 : 0;
+        way |= s->sustained ? 0 : s->group[g].direction < 0 ? 1 : s->group[g].direction > 0 ? 2 : 0;
     }
     return (!find_word(t, two, lang) || counts & 4) && (!find_word(t, three, lang) || counts & 8) &&
            (!find_word(t, lang == ZM_LANG_EN ? "left" : "左", lang) || way & 1) &&
@@ -246,7 +248,7 @@ static void test_captions(uint64_t base)
 {
     int invalid = 0, untrue = 0, leftover = 0, longest = 0, empty = 0, same = 0, n = 400;
     for (int i = 0; i < n; i++) {
-        zm_world_options o = {.level = i & 1, .camera_share = 0.3f};
+        zm_world_options o = {.level = i & 1, .camera_share = 0.3f, .sustained = i % 5 == 0};
         zm_scene s;
         zm_scene_sample(&s, base + (uint64_t)i, &o);
         zm_rng r = zm_rng_init(base, (uint64_t)i);

@@ -230,7 +230,7 @@ static void test_many(void)
 static void test_sustained(void)
 {
     uint8_t *now = malloc(W * H * 3), *before = malloc(W * H * 3);
-    int moving = 0, scenes = 12, inside = 0, frames = 480;
+    int moving = 0, scenes = 24, inside = 0, frames = 480;
     zm_truth truth[ZM_WORLD_MAX_BODIES];
     for (int i = 0; now && before && i < scenes; i++) {
         zm_world_options o = {.sustained = true, .frames = frames, .camera_share = -1};
@@ -249,12 +249,15 @@ static void test_sustained(void)
             seen += f > frames - 80 && truth[0].visible > 0;
             memcpy(before, now, W * H * 3);
         }
+        if (late <= 10)
+            printf("# action %d stalls: seed %llu, late %d seen %d at %g %g\n", s.group[0].action,
+                   (unsigned long long)s.seed, late, seen, (double)truth[0].x, (double)truth[0].y);
         moving += late > 10 || s.group[0].action == ZM_ACT_REST;
         inside += seen > 30;
         zm_world_close(&w);
     }
-    tap_ok(moving >= scenes - 1, "%d of %d sustained scenes still move after a minute", moving, scenes);
-    tap_ok(inside >= scenes - 1, "%d of %d still show their subject", inside, scenes);
+    tap_ok(moving >= scenes - 2, "%d of %d sustained scenes still move after a minute", moving, scenes);
+    tap_ok(inside >= scenes - 2, "%d of %d still show their subject", inside, scenes);
     free(now);
     free(before);
 }
