@@ -2,6 +2,9 @@
  * SPDX-License-Identifier: MIT */
 #include "backend/cpu/kernel.h"
 
+#include "backend/cpu/gemm_kernels.h"
+#include "backend/cpu/simd_kernels.h"
+
 #ifdef ZM_HAVE_DNNL
 #include "backend/cpu/dnnl_kernels.h"
 #endif
@@ -13,5 +16,7 @@ const zm_kernel *const zm_cpu_kernels[] = {
     &zm_dnnl_conv_grad_x,
     &zm_dnnl_conv_grad_w,
 #endif
+    &zm_gemm_matmul,
+    ZM_SIMD_KERNELS,
     NULL,
 };
