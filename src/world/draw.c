@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: MIT */
 #include "world/draw.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,11 +25,6 @@ bool zm_canvas_init(zm_canvas *c, int width, int height)
     if (!c->colour || !c->open || !c->near || !c->backdrop || !c->ids) {
         zm_canvas_release(c);
         return false;
-    }
-    for (int i = 0; i <= 4096; i++) {
-        float v = (float)i / 4096;
-        v = v <= 0.0031308f ? 12.92f * v : 1.055f * powf(v, 1 / 2.4f) - 0.055f;
-        c->encode[i] = (uint8_t)(v * 255 + 0.5f);
     }
     return true;
 }
@@ -250,19 +246,33 @@ void zm_render_frame(zm_canvas *c, const zm_view *v, const zm_light *l, const zm
     }
 }
 
-static uint8_t encode(const zm_canvas *c, float v)
+/* Linear 0..1 in steps of 1/4096 -> sRGB byte, made once. */
+static uint8_t srgb_byte[4097];
+static pthread_once_t srgb_once = PTHREAD_ONCE_INIT;
+
+static void make_srgb(void)
+{
+    for (int i = 0; i <= 4096; i++) {
+        float v = (float)i / 4096;
+        v = v <= 0.0031308f ? 12.92f * v : 1.055f * powf(v, 1 / 2.4f) - 0.055f;
+        srgb_byte[i] = (uint8_t)(v * 255 + 0.5f);
+    }
+}
+
+static uint8_t encode(float v)
 {
     if (v > 0.7f) /* roll off: 0.7 -> 0.7, infinity -> 1, same slope at the seam */
         v = 0.7f + 0.3f * (v - 0.7f) / (v - 0.7f + 0.3f);
-    return c->encode[(int)(fmaxf(v, 0) * 4096 + 0.5f)];
+    return srgb_byte[(int)(fmaxf(v, 0) * 4096 + 0.5f)];
 }
 
 void zm_canvas_encode(const zm_canvas *c, uint8_t *rgb)
 {
     size_t n = (size_t)c->width * (size_t)c->height;
+    pthread_once(&srgb_once, make_srgb);
     for (size_t i = 0; i < n; i++) {
-        rgb[3 * i] = encode(c, c->colour[i].x);
-        rgb[3 * i + 1] = encode(c, c->colour[i].y);
-        rgb[3 * i + 2] = encode(c, c->colour[i].z);
+        rgb[3 * i] = encode(c->colour[i].x);
+        rgb[3 * i + 1] = encode(c->colour[i].y);
+        rgb[3 * i + 2] = encode(c->colour[i].z);
     }
 }

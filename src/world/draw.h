@@ -19,7 +19,6 @@ typedef struct zm_canvas {
     float *open, *near;       /* [H, W] share of light, of sky, that reaches the ground */
     zm_backdrop_px *backdrop; /* [H, W] */
     uint8_t *ids;             /* [H, W] */
-    uint8_t encode[4097];     /* linear 0..1 in 1/4096 -> sRGB byte */
 } zm_canvas;
 
 /* false when out of memory (nothing is kept then). */
