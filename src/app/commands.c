@@ -4,12 +4,14 @@
 
 #include <stddef.h>
 
-#include "app/parity.h"
 #include "app/generate.h"
+#include "app/parity.h"
 #include "app/train.h"
+#include "app/world.h"
 
 const zm_command zm_commands[] = {
     {"generate", "\"PROMPT\" [-o FILE] [options]", "make a video from a sentence", zm_cmd_generate},
+    {"world", "OUT/ --clips N [--seed S]", "write captioned clips of the toy-box world with ground truth", zm_cmd_world},
     {"train", "CONFIG.yaml [--resume] [--set KEY=VALUE]", "train a video autoencoder, a text-to-video model or a detector", zm_cmd_train},
     {"parity", "DIR...", "recompute directories of reference tensors and compare", zm_cmd_parity},
     {NULL, NULL, NULL, NULL},

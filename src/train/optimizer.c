@@ -37,7 +37,7 @@ struct zm_opt {
 /* Hidden matrices only: tables that are looked up and the modulation's row do not act as linear maps. */
 static bool wants_muon(const zm_opt_options *o, const zm_param *p, int64_t rows, int64_t columns)
 {
-    return o->kind == ZM_OPT_MUON && p->matrix && p->shape.rank >= 2 && rows >= 8 && columns >= 8 &&
+    return o->kind == ZM_OPT_MUON && p->shape.rank >= 2 && rows >= 8 && columns >= 8 &&
            !strstr(p->name, "embedding.weight") && !strstr(p->name, "modulation");
 }
 
@@ -193,7 +193,7 @@ static zm_status gradient_norm(zm_opt *o, const float *const *grad, double *norm
     for (int i = 0; i < o->n_params; i++) {
         if (o->of[i] < 0 || !grad[i])
             continue;
-        double part = zm_sum_squares(grad[i], (size_t)o->slot[o->of[i]].n);
+        double part = zm_sum_squares(grad[i], o->slot[o->of[i]].n);
         if (!isfinite(part))
             return zm_fail(err, ZM_E_FORMAT, "the gradient of %s is not finite", zm_params_at(o->params, i)->name);
         square += part;
@@ -248,13 +248,13 @@ zm_status zm_opt_step(zm_opt *o, const float *const *grad, int64_t step, double 
         if (!t || !grad[i] || t->muon)
             continue;
         if (clip != 1)
-            zm_scale_in_place((float *)grad[i], (size_t)t->n, clip);
+            zm_axpby((float *)grad[i], grad[i], t->n, 0, (double)clip);
         double decay = t->param->shape.rank >= 2 ? o->o.weight_decay : 0;
-        zm_adamw_update(t->param->data, grad[i], t->m, t->v, (size_t)t->n, adam_lr, o->o.beta1, o->o.beta2, o->o.eps, decay, step);
+        zm_adamw_update(t->param->data, grad[i], t->m, t->v, t->n, adam_lr, o->o.beta1, o->o.beta2, o->o.eps, decay, step);
     }
     double decay = fmin(o->o.ema, (1.0 + (double)step) / (10.0 + (double)step));
     for (int i = 0; !s && o->o.ema > 0 && i < o->n_slot; i++)
-        zm_ema_update(o->slot[i].ema, o->slot[i].param->data, (size_t)o->slot[i].n, decay);
+        zm_ema_update(o->slot[i].ema, o->slot[i].param->data, o->slot[i].n, decay);
     return s;
 }
 
