@@ -35,6 +35,7 @@ struct zm_decoder {
     double fps, origin; /* origin: seconds of the first frame's time stamp */
     int64_t packets, count;
     int width, height; /* of the first frame as stored */
+    int turn;          /* EXIF orientation last told */
     bool drained;
 };
 
@@ -162,7 +163,9 @@ static zm_status open_demuxer(zm_decoder *d, zm_error *err)
             return err ? err->code : ZM_E_UNSUPPORTED;
     }
     if (r >= 0) {
+#if LIBAVFORMAT_VERSION_MAJOR < 61                 /* later ones do it unasked */
         av_format_inject_global_side_data(d->fmt); /* a phone's rotation comes with the frames */
+#endif
         r = find_streams(d->fmt);
     }
     if (r < 0)
@@ -212,7 +215,8 @@ static zm_status feed(zm_decoder *d, zm_error *err)
                : ZM_OK;
 }
 
-/* EXIF orientation of the frame: from a picture's EXIF, or from a film's display matrix. */
+/* EXIF orientation of the frame: from a picture's EXIF, or from a film's display matrix.  0 = the frame does not say:
+ * a film tells it with its first frame only. */
 static int orientation(const AVFrame *f)
 {
     const AVDictionaryEntry *exif = av_dict_get(f->metadata, "Orientation", NULL, 0);
@@ -220,7 +224,7 @@ static int orientation(const AVFrame *f)
         return atoi(exif->value);
     const AVFrameSideData *m = av_frame_get_side_data(f, AV_FRAME_DATA_DISPLAYMATRIX);
     if (!m || m->size < 9 * sizeof(int32_t))
-        return 1;
+        return 0;
     double angle = av_display_rotation_get((const int32_t *)(const void *)m->data); /* counter-clockwise */
     return angle > 45 && angle < 135 ? 8 : angle < -45 && angle > -135 ? 6 : angle >= 135 || angle <= -135 ? 3 : 1;
 }
@@ -300,7 +304,10 @@ static zm_status convert(zm_decoder *d, zm_frame *out, zm_error *err)
     if (s)
         return s;
     take_rows(out, d->rgb, alpha);
-    return zm_frame_orient(out, orientation(f), err);
+    int turn = orientation(f);
+    if (turn)
+        d->turn = turn;
+    return zm_frame_orient(out, d->turn, err);
 }
 
 static void set_times(zm_decoder *d, double *start, double *length)
@@ -353,6 +360,18 @@ zm_status zm_decoder_next(zm_decoder *d, zm_frame *f, double *start, double *len
     }
 }
 
+/* Frames in an mp4's index that will be shown: an edit list may cut some away. */
+static int64_t shown_frames(zm_decoder *d)
+{
+    int64_t shown = 0;
+    int n = d->container.kind == ZM_CONTAINER_MP4 ? avformat_index_get_entries_count(d->stream) : 0;
+    for (int i = 0; i < n; i++) {
+        const AVIndexEntry *e = avformat_index_get_entry(d->stream, i);
+        shown += e && !(e->flags & AVINDEX_DISCARD_FRAME);
+    }
+    return shown ? shown : -1;
+}
+
 static void describe(zm_decoder *d, zm_reader_info *about)
 {
     *about = (zm_reader_info){.container = d->container.name,
@@ -367,10 +386,9 @@ static void describe(zm_decoder *d, zm_reader_info *about)
     AVRational fps = av_guess_frame_rate(d->fmt, d->stream, NULL);
     if (fps.num < 1 || fps.den < 1 || av_q2d(fps) > 1000)
         fps = (AVRational){25, 1};
-    int entries = d->container.kind == ZM_CONTAINER_MP4 ? avformat_index_get_entries_count(d->stream) : 0;
     about->fps_num = fps.num;
     about->fps_den = fps.den;
-    about->frames = entries > 0 ? entries : -1;
+    about->frames = shown_frames(d);
     about->seconds = d->fmt->duration > 0 ? (double)d->fmt->duration / AV_TIME_BASE : 0;
     about->still = false;
     d->fps = av_q2d(fps);

@@ -98,6 +98,10 @@ static void configure(zm_encoder *e, AVDictionary **private)
     c->framerate = (AVRational){o->fps_num, o->fps_den};
     c->thread_count = 1;
     c->flags |= AV_CODEC_FLAG_BITEXACT;
+    if (o->kind == ZM_KIND_APNG || o->kind == ZM_KIND_PNG)
+        av_dict_set(private, "pred", "mixed", 0); /* a third smaller than no prediction, and films five times */
+    if (o->kind == ZM_KIND_APNG)                  /* it compresses every frame several ways to keep the smallest */
+        c->compression_level = 4;
     if (!video)
         return;
     int fps = (o->fps_num + o->fps_den - 1) / o->fps_den;

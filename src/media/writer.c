@@ -210,16 +210,16 @@ zm_status zm_writer_open(zm_writer **out, const char *path, const zm_writer_opti
     return s;
 }
 
-static zm_status write_bytes(const char *path, const void *data, size_t size, zm_error *err)
+static zm_status write_bytes(const char *beside, const char *name, const void *data, size_t size, zm_error *err)
 {
-    FILE *f = fopen(path, "wb");
+    FILE *f = fopen(beside, "wb");
     if (!f)
-        return zm_fail(err, ZM_E_IO, "%s: cannot write: %s", path, strerror(errno));
+        return zm_fail(err, ZM_E_IO, "%s: cannot write: %s", name, strerror(errno));
     bool bad = fwrite(data, 1, size, f) != size || fflush(f);
     int why = errno;
     if (fclose(f) && !bad)
         bad = true, why = errno;
-    return bad ? zm_fail(err, ZM_E_IO, "%s: write failed: %s", path, strerror(why)) : ZM_OK;
+    return bad ? zm_fail(err, ZM_E_IO, "%s: write failed: %s", name, strerror(why)) : ZM_OK;
 }
 
 /* One picture as a temporary of its own. */
@@ -236,7 +236,7 @@ static zm_status put_png(zm_writer *w, const zm_frame *f, zm_error *err)
         beside ? zm_png_encode(&bytes, &size, f, err) : zm_fail(err, ZM_E_NOMEM, "%s: out of memory", w->path);
     if (!s) {
         w->count++; /* from here on the temporary may exist */
-        s = write_bytes(beside, bytes, size, err);
+        s = write_bytes(beside, name, bytes, size, err);
     }
     free(bytes);
     free(beside);
