@@ -94,13 +94,13 @@ zm_tensor *zm_vae_build_loss(zm_build *b, const zm_vae *v, zm_tensor *video, zm_
 
 /* Chunks: a clip of any length through two graphs.  Every causal convolution keeps its last input frames as state.
  * The first chunk starts from nothing, later ones from what the chunk before left; a later chunk's graph is the same
- * for all of them.  Encoding: 1 frame, then 4 at a time; decoding: one latent frame at a time. */
+ * for all of them.  A run overwrites the state's memory in place, so it is held once.  Encoding: 1 frame, then 4 at a time; decoding: one latent frame at a time. */
 typedef enum { ZM_VAE_WHOLE, ZM_VAE_FIRST, ZM_VAE_NEXT } zm_vae_pass_mode;
 
 typedef struct zm_vae_slot {
-    zm_tensor *before; /* NEXT: external leaf to be filled with the state; NULL in FIRST */
-    zm_tensor *after;  /* output with the new state; NULL in FIRST where the state is zeros */
-    zm_shape shape;    /* the same in FIRST and NEXT, slot by slot */
+    zm_tensor
+        *state;     /* external leaf; NEXT reads it, then both overwrite it.  NULL in FIRST where it starts as zeros */
+    zm_shape shape; /* [B,frames,H,W,C], the same in FIRST and NEXT, slot by slot */
 } zm_vae_slot;
 
 typedef struct zm_vae_tap {

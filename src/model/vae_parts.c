@@ -4,6 +4,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 zm_vae_conv zm_vae_conv_declare(zm_vae_scope *s, int in, int out, int kf, int kh, int kw, bool flat, const char *name)
 {
@@ -31,6 +32,40 @@ static zm_tensor *kernel(zm_vae_pass *p, const zm_vae_conv *c)
     return zm_reshape(p->g, w, ZM_SHAPE(d[0], d[1], 1, d[2], d[3]));
 }
 
+static zm_status keep_shape(const zm_tensor *node, zm_shape *shape, zm_dtype *dtype, zm_error *err)
+{
+    const zm_shape *x = &node->in[0]->shape, *to = &node->in[1]->shape;
+    char a[96], b[96];
+    (void)dtype;
+    bool ok = x->rank == 5 && to->rank == 5 && node->in[1]->leaf == ZM_EXTERNAL;
+    for (int i = 0; ok && i < 5; i++)
+        ok = i == 1 || x->dim[i] == to->dim[i];
+    if (!ok)
+        return zm_fail(err, ZM_E_SHAPE, "keep_frames: %s cannot be kept in %s", zm_shape_text(*x, a, sizeof a),
+                       zm_shape_text(*to, b, sizeof b));
+    *shape = ZM_SHAPE(1);
+    return ZM_OK;
+}
+
+static void keep_reference(const zm_tensor *node)
+{
+    const zm_tensor *x = node->in[0], *to = node->in[1];
+    const int64_t *d = x->shape.dim;
+    int64_t frame = d[2] * d[3] * d[4], have = d[1], keep = to->shape.dim[1], n = have < keep ? have : keep;
+    for (int64_t b = 0; b < d[0]; b++) {
+        float *at = (float *)to->data + b * keep * frame;
+        memset(at, 0, (size_t)((keep - n) * frame) * sizeof *at);
+        memcpy(at + (keep - n) * frame, (const float *)x->data + (b * have + have - n) * frame,
+               (size_t)(n * frame) * sizeof *at);
+    }
+    *(float *)node->data = 0;
+}
+
+/* in: x [B,F,H,W,C], an external leaf [B,n,H,W,C], which is overwritten with x's last n frames (zeros in front when
+ * there are fewer).  Its readers stand before it (T2), so the state is held once, not once per run.  out [1]: 0. */
+static const zm_op op_keep = {
+    .name = "keep_frames", .min_in = 2, .max_in = 2, .shape = keep_shape, .reference = keep_reference};
+
 zm_tensor *zm_vae_with_state(zm_vae_pass *p, zm_tensor *x, int n, bool zero_first)
 {
     zm_vae_chunk *c = p->chunk;
@@ -42,19 +77,12 @@ zm_tensor *zm_vae_with_state(zm_vae_pass *p, zm_tensor *x, int n, bool zero_firs
     zm_vae_slot *slot = &c->slot[c->n_slots++];
     *slot = (zm_vae_slot){.shape = x->shape};
     slot->shape.dim[1] = n;
-    if (c->mode == ZM_VAE_NEXT) {
-        slot->before = zm_external(p->g, ZM_F32, slot->shape, NULL, "state");
-        x = zm_concat(p->g, 2, (zm_tensor *[]){slot->before, x}, 1);
-    } else if (zero_first) {
+    if (c->mode == ZM_VAE_FIRST && zero_first)
         return x;
-    }
-    if (zm_graph_failed(p->g))
-        return x;
-    int64_t have = x->shape.dim[1];
-    zm_tensor *tail = zm_slice(p->g, x, 1, have > n ? have - n : 0, have > n ? n : have);
-    if (have < n)
-        tail = zm_pad(p->g, tail, 1, n - have, 0);
-    slot->after = zm_output(p->g, zm_affine(p->g, tail, 1, 0)); /* a copy: a view of a leaf is no output of its own */
+    slot->state = zm_external(p->g, ZM_F32, slot->shape, NULL, "state");
+    if (c->mode == ZM_VAE_NEXT)
+        x = zm_concat(p->g, 2, (zm_tensor *[]){slot->state, x}, 1);
+    zm_output(p->g, zm_node(p->g, &op_keep, &(zm_attr){0}, 2, (zm_tensor *[]){x, slot->state}));
     return x;
 }
 

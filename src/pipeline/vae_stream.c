@@ -49,6 +49,25 @@ static zm_tensor *build(zm_vae_stream *s, phase *p, zm_build *b)
     return s->opt.unclamped ? x : zm_unary(p->g, ZM_CLAMP1, x);
 }
 
+/* Point the graph at the states' memory, which the first graph to be built sizes. */
+static zm_status bind_states(zm_vae_stream *s, phase *p, zm_error *err)
+{
+    for (; s->n_states < p->chunk.n_slots && p == &s->first; s->n_states++) {
+        size_t elems = (size_t)zm_shape_elems(p->chunk.slot[s->n_states].shape), bytes;
+        float *at = zm_size_mul(&bytes, elems, sizeof(float)) ? zm_aligned_alloc(bytes) : NULL;
+        if (!at)
+            return zm_fail(err, ZM_E_NOMEM, "autoencoder: no memory for a state of %zu numbers", elems);
+        s->state[s->n_states] = at;
+        s->state_bytes[s->n_states] = bytes;
+    }
+    if (p->chunk.n_slots != s->n_states)
+        return zm_fail(err, ZM_E_SHAPE, "autoencoder: chunks disagree about their states");
+    for (int i = 0; i < s->n_states; i++)
+        if (p->chunk.slot[i].state)
+            p->chunk.slot[i].state->data = s->state[i];
+    return ZM_OK;
+}
+
 static zm_status phase_open(zm_vae_stream *s, phase *p, zm_vae_pass_mode mode, zm_error *err)
 {
     *p = (phase){.g = zm_graph_new(), .chunk = {.mode = mode, .keep_taps = s->opt.keep_taps}};
@@ -60,28 +79,14 @@ static zm_status phase_open(zm_vae_stream *s, phase *p, zm_vae_pass_mode mode, z
     p->in = zm_input(p->g, ZM_F32, ZM_SHAPE(1, frames, s->height, s->width, channels), video ? "video" : "latent");
     zm_build b = zm_build_begin(p->g, s->params, false, false);
     p->out = zm_output(p->g, build(s, p, &b));
-    for (int i = 0; mode == ZM_VAE_NEXT && i < p->chunk.n_slots && i < s->n_states; i++)
-        p->chunk.slot[i].before->data = s->state[i];
     zm_status st = zm_graph_finish(p->g, err);
+    if (!st)
+        st = bind_states(s, p, err);
     if (!st)
         st = zm_exec_new(&p->exec, p->g, &s->opt.exec, err);
     if (st)
         phase_close(p);
     return st;
-}
-
-/* Memory of the states, as large as the first chunk's graph says. */
-static zm_status make_states(zm_vae_stream *s, zm_error *err)
-{
-    for (; s->n_states < s->first.chunk.n_slots; s->n_states++) {
-        size_t elems = (size_t)zm_shape_elems(s->first.chunk.slot[s->n_states].shape), bytes;
-        float *at = zm_size_mul(&bytes, elems, sizeof(float)) ? zm_aligned_alloc(bytes) : NULL;
-        if (!at)
-            return zm_fail(err, ZM_E_NOMEM, "autoencoder: no memory for a state of %zu numbers", elems);
-        s->state[s->n_states] = at;
-        s->state_bytes[s->n_states] = bytes;
-    }
-    return ZM_OK;
 }
 
 zm_status zm_vae_stream_open(zm_vae_stream **out, const zm_vae *v, const zm_params *params, zm_vae_direction direction,
@@ -103,8 +108,6 @@ zm_status zm_vae_stream_open(zm_vae_stream **out, const zm_vae *v, const zm_para
     s->height = direction == ZM_VAE_ENCODE ? height_px : height_px / stride;
     s->width = direction == ZM_VAE_ENCODE ? width_px : width_px / stride;
     zm_status st = phase_open(s, &s->first, ZM_VAE_FIRST, err);
-    if (!st)
-        st = make_states(s, err);
     if (st)
         zm_vae_stream_close(s);
     else
@@ -135,12 +138,7 @@ static zm_status ready(zm_vae_stream *s, zm_error *err)
         return phase_open(s, &s->first, ZM_VAE_FIRST, err);
     if (!s->opt.keep_graphs)
         phase_close(&s->first); /* its memory is better spent on the larger graph */
-    zm_status st = phase_open(s, &s->next, ZM_VAE_NEXT, err);
-    if (!st && s->next.chunk.n_slots != s->n_states) {
-        phase_close(&s->next);
-        st = zm_fail(err, ZM_E_SHAPE, "autoencoder: chunks disagree about their states");
-    }
-    return st;
+    return phase_open(s, &s->next, ZM_VAE_NEXT, err);
 }
 
 zm_status zm_vae_stream_push(zm_vae_stream *s, const float *in, float *out, zm_error *err)
@@ -150,20 +148,21 @@ zm_status zm_vae_stream_push(zm_vae_stream *s, const float *in, float *out, zm_e
         return st;
     phase *p = current(s);
     zm_exec_write(p->exec, p->in, in);
-    for (int i = 0; i < p->chunk.n_slots; i++) {
-        zm_tensor *before = p->chunk.slot[i].before;
-        if (before && before->data != s->state[i]) /* a device that keeps its own copy */
-            zm_exec_write(p->exec, before, s->state[i]);
+    for (int i = 0; i < s->n_states; i++) {
+        zm_tensor *state = p->chunk.slot[i].state;
+        if (!state)
+            memset(s->state[i], 0, s->state_bytes[i]);
+        else if (state->data != s->state[i] && s->started) /* a device that keeps its own copy */
+            zm_exec_write(p->exec, state, s->state[i]);
     }
     st = zm_exec_run(p->exec, err);
     if (st)
         return st;
     zm_exec_read(p->exec, p->out, out);
-    for (int i = 0; i < p->chunk.n_slots; i++) {
-        if (p->chunk.slot[i].after)
-            zm_exec_read(p->exec, p->chunk.slot[i].after, s->state[i]);
-        else
-            memset(s->state[i], 0, s->state_bytes[i]);
+    for (int i = 0; i < s->n_states; i++) {
+        zm_tensor *state = p->chunk.slot[i].state;
+        if (state && state->data != s->state[i])
+            zm_exec_read(p->exec, state, s->state[i]);
     }
     s->started = true;
     s->ran = p;
