@@ -8,6 +8,9 @@
 #include "world/sprite.h"
 #include "world/tables.h"
 
+/* Every action tells its story in this time, s. */
+#define STORY_S 2
+
 static void size_of(const zm_group *g, float scale, zm_body *b)
 {
     const zm_class_row *row = zm_class_at(g->cls);
@@ -256,7 +259,7 @@ bool zm_layout_holds(const zm_scene *s)
     zm_physics *p = zm_physics_new(s);
     if (!p)
         return true;
-    zm_physics_advance(p, (long)(s->duration_s * ZM_PHYSICS_HZ));
+    zm_physics_advance(p, (long)(STORY_S * ZM_PHYSICS_HZ)); /* however long or short the clip */
     zm_body_state subject;
     zm_physics_get(p, 0, &subject);
     float d = (float)s->group[0].direction;
