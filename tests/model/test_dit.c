@@ -264,10 +264,9 @@ static void test_config(void)
            "a config survives JSON: %s", err.text);
     free(text);
     zm_json_close(&j);
-    static const char *const wrong[] = {"{}",
-                                        "{\"dim\": 10, \"ffn_dim\": 4, \"num_heads\": 3, \"num_layers\": 1, "
-                                        "\"in_dim\": 1, \"out_dim\": 1}",
-                                        "{\"dim\": -4}", "{\"dim\": \"x\"}"};
+    static const char uneven[] = "{\"dim\": 10, \"ffn_dim\": 4, \"num_heads\": 3, \"num_layers\": 1, "
+                                 "\"in_dim\": 1, \"out_dim\": 1}";
+    static const char *const wrong[] = {"{}", uneven, "{\"dim\": -4}", "{\"dim\": \"x\"}"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         zm_error_clear(&err);
         s = zm_json_parse(&j, wrong[i], strlen(wrong[i]), "w.json", &err);
