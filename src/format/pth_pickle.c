@@ -195,7 +195,7 @@ static zm_status extend_marked(machine *m)
 static zm_status memo_put(machine *m, uint64_t i)
 {
     value *v = top(m, 0);
-    if (!v || i >= PICKLE_BYTES_MAX)
+    if (!v || i >= (size_t)(m->end - m->start)) /* picklers count up from 0, one by one */
         return broken(m, "a memo index out of range");
     while (m->memo_room <= i)
         if (!grow(&m->memo, m->memo_room, &m->memo_room))

@@ -52,11 +52,11 @@ static inline void use_weights(const void *data, size_t size)
             abort(); /* an error is one sentence that names the file */
         return;
     }
-    volatile unsigned sum = 0;
+    static volatile unsigned sum; /* so that no read is left out */
     for (size_t i = 0; i < zm_weights_count(w); i++)
-        sum += use_tensor(w, i);
+        sum = sum + use_tensor(w, i);
     for (size_t i = 0; i < zm_weights_meta_count(w); i++)
-        sum += use_meta(zm_weights_meta_at(w, i));
+        sum = sum + use_meta(zm_weights_meta_at(w, i));
     zm_weights_free(w);
 }
 
