@@ -1,0 +1,10 @@
+/* Kernels that stand on our own matrix product; present in every build.
+ * SPDX-License-Identifier: MIT */
+#ifndef ZM_BACKEND_CPU_GEMM_KERNELS_H
+#define ZM_BACKEND_CPU_GEMM_KERNELS_H
+
+#include "backend/cpu/kernel.h"
+
+extern const zm_kernel zm_gemm_matmul, zm_gemm_conv, zm_gemm_conv_grad_x, zm_gemm_conv_grad_w;
+
+#endif

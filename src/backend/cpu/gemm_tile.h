@@ -1,0 +1,240 @@
+/* Inner loops of matrix products for one vector length; a file includes this after defining ISA_NAME, ISA_TABLE,
+ * LANES, ROWS and VECTORS, and is compiled for its instruction set.
+ * SPDX-License-Identifier: MIT */
+#include <string.h>
+
+#include "backend/cpu/gemm_act.h"
+#include "backend/cpu/gemm_isa.h"
+
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE vec load(const float *p)
+{
+    return *(const loose_vec *)p;
+}
+
+INLINE void store(float *p, vec v)
+{
+    *(loose_vec *)p = v;
+}
+
+/* The tile's part of c comes from far while its sums are made. */
+INLINE void fetch_tile(const int rows, const int vectors, const zm_tile *t)
+{
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < vectors * LANES; j += 16)
+            __builtin_prefetch(t->c + i * t->c_step + j, 1);
+}
+
+INLINE void put_tile(const int rows, const int vectors, vec acc[ROWS][VECTORS], const zm_tile *t)
+{
+    if (t->cols == vectors * LANES) {
+#pragma GCC unroll 16
+        for (int i = 0; i < rows; i++)
+#pragma GCC unroll 16
+            for (int j = 0; j < vectors; j++) {
+                float *c = t->c + i * t->c_step + j * LANES;
+                store(c, t->add ? load(c) + acc[i][j] : acc[i][j]);
+            }
+        return;
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; i++) {
+        float row[VECTORS * LANES] = {0}, *c = t->c + i * t->c_step;
+#pragma GCC unroll 16
+        for (int j = 0; j < vectors; j++)
+            store(row + j * LANES, acc[i][j]);
+        for (int j = 0; j < t->cols; j++)
+            c[j] = t->add ? c[j] + row[j] : row[j];
+    }
+}
+
+/* rows and vectors are constants at every call, so that acc lives in registers. */
+INLINE void tile_by_rows(const int rows, const int vectors, const zm_tile *t)
+{
+    vec acc[ROWS][VECTORS];
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 16
+        for (int j = 0; j < vectors; j++)
+            acc[i][j] = (vec){0};
+    fetch_tile(rows, vectors, t);
+    for (int s = 0; s < t->segments; s++) {
+        const float *a[ROWS], *b = t->b + (int64_t)t->piece[s] * t->length * vectors * LANES;
+#pragma GCC unroll 16
+        for (int i = 0; i < rows; i++)
+            a[i] = t->a[s * ZM_TILE_ROWS + i];
+        for (int64_t k = 0; k < t->length; k++, b += vectors * LANES) {
+            vec right[VECTORS];
+#pragma GCC unroll 16
+            for (int j = 0; j < vectors; j++)
+                right[j] = load(b + j * LANES);
+#pragma GCC unroll 16
+            for (int i = 0; i < rows; i++) {
+                vec left = a[i][k] - (vec){0};
+#pragma GCC unroll 16
+                for (int j = 0; j < vectors; j++)
+                    acc[i][j] += left * right[j];
+            }
+        }
+    }
+    put_tile(rows, vectors, acc, t);
+}
+
+INLINE void tile_by_columns(const int rows, const int vectors, const zm_tile *t)
+{
+    vec acc[ROWS][VECTORS];
+    const float *b = t->b;
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 16
+        for (int j = 0; j < vectors; j++)
+            acc[i][j] = (vec){0};
+    fetch_tile(rows, vectors, t);
+    for (int64_t k = 0; k < t->length; k++, b += vectors * LANES) {
+        const float *a = t->packed + k * rows;
+        vec right[VECTORS];
+#pragma GCC unroll 16
+        for (int j = 0; j < vectors; j++)
+            right[j] = load(b + j * LANES);
+#pragma GCC unroll 16
+        for (int i = 0; i < rows; i++) {
+            vec left = a[i] - (vec){0};
+#pragma GCC unroll 16
+            for (int j = 0; j < vectors; j++)
+                acc[i][j] += left * right[j];
+        }
+    }
+    put_tile(rows, vectors, acc, t);
+}
+
+typedef void tile_fn(const zm_tile *t);
+
+#define TILE(r, v)                                                                                                     \
+    static void rows_##r##x##v(const zm_tile *t)                                                                       \
+    {                                                                                                                  \
+        tile_by_rows(r, v, t);                                                                                         \
+    }                                                                                                                  \
+    static void columns_##r##x##v(const zm_tile *t)                                                                    \
+    {                                                                                                                  \
+        tile_by_columns(r, v, t);                                                                                      \
+    }
+#if VECTORS == 3
+#define TILES(r) TILE(r, 1) TILE(r, 2) TILE(r, 3)
+#define BY_ROWS(r)                                                                                                     \
+    {                                                                                                                  \
+        rows_##r##x1, rows_##r##x2, rows_##r##x3                                                                       \
+    }
+#define BY_COLUMNS(r)                                                                                                  \
+    {                                                                                                                  \
+        columns_##r##x1, columns_##r##x2, columns_##r##x3                                                              \
+    }
+#else
+#define TILES(r) TILE(r, 1) TILE(r, 2)
+#define BY_ROWS(r)                                                                                                     \
+    {                                                                                                                  \
+        rows_##r##x1, rows_##r##x2                                                                                     \
+    }
+#define BY_COLUMNS(r)                                                                                                  \
+    {                                                                                                                  \
+        columns_##r##x1, columns_##r##x2                                                                               \
+    }
+#endif
+
+TILES(1)
+TILES(2)
+TILES(3)
+TILES(4)
+TILES(5)
+TILES(6)
+#if ROWS == 8
+TILES(7)
+TILES(8)
+#endif
+
+static tile_fn *const by_rows[ROWS][VECTORS] = {BY_ROWS(1), BY_ROWS(2), BY_ROWS(3), BY_ROWS(4), BY_ROWS(5), BY_ROWS(6),
+#if ROWS == 8
+                                                BY_ROWS(7), BY_ROWS(8)
+#endif
+};
+static tile_fn *const by_columns[ROWS][VECTORS] = {BY_COLUMNS(1), BY_COLUMNS(2), BY_COLUMNS(3),
+                                                   BY_COLUMNS(4), BY_COLUMNS(5), BY_COLUMNS(6),
+#if ROWS == 8
+                                                   BY_COLUMNS(7), BY_COLUMNS(8)
+#endif
+};
+
+static void tile(const zm_tile *t)
+{
+    int vectors = t->width / LANES;
+    (t->segments ? by_rows : by_columns)[t->rows - 1][vectors - 1](t);
+}
+
+#ifdef __has_builtin
+#if __has_builtin(__builtin_shufflevector)
+#define TURN_IN_REGISTERS
+#endif
+#endif
+
+#ifdef TURN_IN_REGISTERS
+typedef float four __attribute__((vector_size(16)));
+typedef float loose_four __attribute__((vector_size(16), aligned(4), may_alias));
+
+/* Four rows by four steps, turned in registers. */
+INLINE void turn_four(const float *const *row, int64_t k, int width, float *out)
+{
+    four a = *(const loose_four *)(row[0] + k), b = *(const loose_four *)(row[1] + k);
+    four c = *(const loose_four *)(row[2] + k), d = *(const loose_four *)(row[3] + k);
+    four ab = __builtin_shufflevector(a, b, 0, 4, 1, 5), ab2 = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+    four cd = __builtin_shufflevector(c, d, 0, 4, 1, 5), cd2 = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+    *(loose_four *)out = __builtin_shufflevector(ab, cd, 0, 1, 4, 5);
+    *(loose_four *)(out + width) = __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
+    *(loose_four *)(out + 2 * width) = __builtin_shufflevector(ab2, cd2, 0, 1, 4, 5);
+    *(loose_four *)(out + 3 * width) = __builtin_shufflevector(ab2, cd2, 2, 3, 6, 7);
+}
+#else
+INLINE void turn_four(const float *const *row, int64_t k, int width, float *out)
+{
+    for (int i = 0; i < 4; i++)
+        for (int j = 0; j < 4; j++)
+            out[i * width + j] = row[j][k + i];
+}
+#endif
+
+static void pack_turned(const float *const *row, int n, int64_t length, int width, float *out)
+{
+    int64_t even = length & ~(int64_t)3;
+    if (n < width)
+        memset(out, 0, sizeof(float) * (size_t)length * (size_t)width);
+    for (int64_t k = 0; k < even; k += 4) {
+        int j = 0;
+        for (; j + 4 <= n; j += 4)
+            turn_four(row + j, k, width, out + k * width + j);
+        for (; j < n; j++)
+            for (int64_t i = k; i < k + 4; i++)
+                out[i * width + j] = row[j][i];
+    }
+    for (int64_t k = even; k < length; k++)
+        for (int j = 0; j < n; j++)
+            out[k * width + j] = row[j][k];
+}
+
+static void finish(float *y, int64_t n, const float *bias, int act)
+{
+    int64_t at = 0;
+    for (; at + LANES <= n; at += LANES)
+        store(y + at, activate(bias ? load(y + at) + load(bias + at) : load(y + at), act));
+    for (; at < n; at++)
+        y[at] = zm_unary_value((zm_unary_kind)act, y[at] + (bias ? bias[at] : 0));
+}
+
+const zm_gemm_isa ISA_TABLE = {
+    .name = ISA_NAME,
+    .rows = ROWS,
+    .lanes = LANES,
+    .vectors = VECTORS,
+    .tile = tile,
+    .pack_turned = pack_turned,
+    .finish = finish,
+};
