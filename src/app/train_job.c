@@ -89,7 +89,7 @@ zm_status zm_job_write_part_of(const zm_job *job, const zm_params *p, const char
         *to = zm_param_weight(from);
         to->name += strlen(with);
         size_t elems = zm_weight_elems(to), bytes;
-        bool narrow = from->matrix && dtype != ZM_F32 && from->shape.dim[from->shape.rank - 1] % (int64_t)zm_dtype_block_elems(dtype) == 0;
+        bool narrow = from->shape.rank >= 2 && dtype != ZM_F32 && from->shape.dim[from->shape.rank - 1] % (int64_t)zm_dtype_block_elems(dtype) == 0;
         if (!narrow || !zm_dtype_bytes(&bytes, dtype, elems))
             continue;
         void *data = zm_arena_alloc(a, bytes);
