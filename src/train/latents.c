@@ -70,27 +70,44 @@ static void mask_cells(const maker *m, const zm_pool *pool, int64_t clip, uint8_
             }
 }
 
-static zm_status add_captions(maker *m, int64_t clip, zm_error *err)
+static zm_status append_text(maker *m, int64_t place, const char *line, zm_error *err)
 {
-    for (int k = 0; k < m->o->captions; k++) {
-        char line[ZM_CAPTION_MAX];
-        zm_status s = m->source->caption(m->source->user, clip, k, line, err);
-        if (s)
-            return s;
-        size_t n = strlen(line);
-        if (m->text_bytes + n > m->text_cap) {
-            size_t cap = 2 * m->text_cap + ZM_CAPTION_MAX;
-            char *grown = realloc(m->text, cap);
-            if (!grown)
-                return zm_fail(err, ZM_E_NOMEM, "out of memory for captions");
-            m->text = grown;
-            m->text_cap = cap;
-        }
-        memcpy(m->text + m->text_bytes, line, n);
-        m->text_bytes += n;
-        m->text_at[clip * m->o->captions + k + 1] = (int64_t)m->text_bytes;
+    size_t n = strlen(line);
+    if (m->text_bytes + n > m->text_cap) {
+        size_t cap = 2 * m->text_cap + ZM_CAPTION_MAX;
+        char *grown = realloc(m->text, cap);
+        if (!grown)
+            return zm_fail(err, ZM_E_NOMEM, "out of memory for captions");
+        m->text = grown;
+        m->text_cap = cap;
     }
+    memcpy(m->text + m->text_bytes, line, n);
+    m->text_bytes += n;
+    m->text_at[place + 1] = (int64_t)m->text_bytes;
     return ZM_OK;
+}
+
+/* Captions of clips first .. first+n-1: asked for in parallel, kept in order. */
+static zm_status add_captions(maker *m, int64_t first, int64_t n, zm_error *err)
+{
+    int64_t lines = n * m->o->captions;
+    char(*line)[ZM_CAPTION_MAX] = calloc((size_t)lines, sizeof *line);
+    zm_error e = {0};
+    if (!line)
+        return zm_fail(err, ZM_E_NOMEM, "out of memory for captions");
+#pragma omp parallel for schedule(dynamic, 8)
+    for (int64_t i = 0; i < lines; i++) {
+        zm_error mine = {0};
+        if (m->source->caption(m->source->user, first + i / m->o->captions, (int)(i % m->o->captions), line[i], &mine)) {
+#pragma omp critical(zm_latents_caption)
+            e = mine;
+        }
+    }
+    zm_status s = e.code ? zm_fail(err, e.code, "%s", e.text) : ZM_OK;
+    for (int64_t i = 0; !s && i < lines; i++)
+        s = append_text(m, first * m->o->captions + i, line[i], err);
+    free(line);
+    return s;
 }
 
 /* Encode pool clips into out (f32, not normalised), `each` numbers a clip. */
@@ -148,8 +165,9 @@ static zm_status make_all(maker *m, bool measure_stats, zm_error *err)
         for (int64_t i = 0; !s && i < count; i++) {
             zm_dtype_from_f32(m->latent + (at + i) * m->each, z + i * m->each, ZM_F16, (size_t)m->each);
             mask_cells(m, &pool, i, m->mask + (at + i) * cells);
-            s = add_captions(m, at + i, err);
         }
+        if (!s)
+            s = add_captions(m, at, count, err);
         zm_pool_release(&pool);
         if (!s && m->o->report && (at / CHUNK) % 8 == 0) {
             double each = (zm_now() - started) / (double)(at + count);
