@@ -9,10 +9,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/mapfile.h"
+#include "fuzz.h"
 #include "media/container.h"
+#include "media/png_store.h"
 #include "media/reader.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "media/writer.h"
 
 enum { MOST_FRAMES = 8 };
 
@@ -48,4 +50,46 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     close(fd);
     return 0;
+}
+
+/* A tiny clip by our own writer, in a scratch directory that is gone afterwards. */
+static unsigned char *written_clip(const char *extension, size_t *size)
+{
+    char dir[] = "/tmp/zouma-fuzz-XXXXXX", path[64], *bytes = NULL;
+    zm_frame f = {0};
+    zm_writer *w = NULL;
+    if (!mkdtemp(dir))
+        return NULL;
+    snprintf(path, sizeof path, "%s/seed%s", dir, extension);
+    zm_status s = zm_frame_init(&f, 24, 16, NULL);
+    s = s ? s : zm_writer_open(&w, path, &(zm_writer_options){.width = 24, .height = 16}, NULL);
+    for (int i = 0; !s && i < 4; i++) {
+        for (int k = 0; k < 24 * 16 * 3; k++)
+            f.rgb[k] = (uint8_t)(k * (i + 2));
+        s = zm_writer_put(w, &f, NULL);
+    }
+    if (w && !s)
+        s = zm_writer_close(&w, NULL);
+    zm_writer_abandon(&w);
+    if (!s && zm_file_read(&bytes, size, path, 1 << 20, NULL))
+        bytes = NULL;
+    unlink(path);
+    rmdir(dir);
+    zm_frame_release(&f);
+    return (unsigned char *)bytes;
+}
+
+unsigned char *zm_fuzz_seed(unsigned i, size_t *size)
+{
+    static const char *const extensions[] = {".mp4", ".webm", ".gif", ".apng"};
+    unsigned char *bytes = NULL;
+    zm_frame f = {0};
+    if (i < 4 && (bytes = written_clip(extensions[i], size)))
+        return bytes;
+    if (i > 4 || zm_frame_init(&f, 24, 16, NULL)) /* without FFmpeg, all five are this picture */
+        return NULL;
+    if (zm_png_store(&bytes, size, &f, NULL))
+        bytes = NULL;
+    zm_frame_release(&f);
+    return bytes;
 }
