@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "app/common.h"
+#include "app/detector_job.h"
 #include "app/train_job.h"
 
 static zm_status set_one(zm_job *job, const char *setting, zm_error *err)
@@ -40,9 +41,9 @@ static zm_status run(zm_job *job, const char *path, const char *const *sets, int
     case ZM_STAGE_DIT:
         return zm_job_dit(job, err);
     case ZM_STAGE_DETECTOR:
-        break;
+        return zm_job_detector(job, err);
     }
-    return zm_fail(err, ZM_E_USAGE, "stage: detector is trained by zouma eval --train");
+    return ZM_OK;
 }
 
 int zm_cmd_train(int argc, char **argv)

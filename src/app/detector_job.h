@@ -1,0 +1,15 @@
+/* zouma train with stage: detector.
+ * SPDX-License-Identifier: MIT */
+#ifndef ZM_APP_DETECTOR_JOB_H
+#define ZM_APP_DETECTOR_JOB_H
+
+#include "app/train_job.h"
+#include "model/detector.h"
+
+/* The numbers of classes and answers of the toy-box world's core grammar. */
+zm_detector_config zm_detector_world_config(int width, int height, int frames);
+
+/* Train the detector on the toy-box world and write OUT/detector.gguf. */
+ZM_MUST zm_status zm_job_detector(zm_job *job, zm_error *err);
+
+#endif
