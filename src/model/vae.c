@@ -146,6 +146,11 @@ zm_tensor *zm_vae_build_decode(zm_build *b, const zm_vae *v, zm_tensor *z)
     return c ? zm_vae_build_decode_chunk(b, v, z, c) : z;
 }
 
+zm_tensor *zm_vae_build_clamp(zm_build *b, zm_tensor *video)
+{
+    return zm_unary(b->g, ZM_CLAMP1, video);
+}
+
 zm_tensor *zm_vae_build_mean(zm_build *b, const zm_vae *v, zm_tensor *moments)
 {
     return zm_slice(b->g, moments, 4, 0, v->config.z_dim);

@@ -63,6 +63,8 @@ void zm_vae_set_stats(zm_vae *v, const float *mean, const float *std);
 zm_tensor *zm_vae_build_encode(zm_build *b, const zm_vae *v, zm_tensor *video);
 /* Video from a latent that is not normalised; not clamped. */
 zm_tensor *zm_vae_build_decode(zm_build *b, const zm_vae *v, zm_tensor *z);
+/* Decoded video limited to [-1,1], as the official code returns it. */
+zm_tensor *zm_vae_build_clamp(zm_build *b, zm_tensor *video);
 /* The mean half of moments. */
 zm_tensor *zm_vae_build_mean(zm_build *b, const zm_vae *v, zm_tensor *moments);
 /* (z - mean) / std and back, per channel: what the diffusion model sees. */

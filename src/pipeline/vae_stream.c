@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ops/ops.h"
-
 typedef struct phase {
     zm_graph *g;
     zm_exec *exec; /* NULL: not built */
@@ -46,7 +44,7 @@ static zm_tensor *build(zm_vae_stream *s, phase *p, zm_build *b)
     if (!s->opt.raw_latent)
         x = zm_vae_build_denormalise(b, v, x);
     x = zm_vae_build_decode_chunk(b, v, x, &p->chunk);
-    return s->opt.unclamped ? x : zm_unary(p->g, ZM_CLAMP1, x);
+    return s->opt.unclamped ? x : zm_vae_build_clamp(b, x);
 }
 
 /* Point the graph at the states' memory, which the first graph to be built sizes. */
