@@ -56,7 +56,8 @@ float zm_rng_uniform(zm_rng *r)
 
 float zm_rng_range(zm_rng *r, float lo, float hi)
 {
-    return lo + (hi - lo) * zm_rng_uniform(r);
+    float x = lo + (hi - lo) * zm_rng_uniform(r);
+    return x < hi ? x : nextafterf(hi, lo); /* rounding may reach the upper end */
 }
 
 float zm_rng_normal(zm_rng *r)
