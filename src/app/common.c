@@ -39,7 +39,8 @@ static void print_help(const zm_arg *args, int n, const char *name, const char *
         printf("\noptions:\n");
     for (int i = 0; i < n; i++) {
         char left[64];
-        int at = args[i].letter ? snprintf(left, sizeof left, "-%c, %s", args[i].letter, args[i].name) : snprintf(left, sizeof left, "    %s", args[i].name);
+        int at = args[i].letter ? snprintf(left, sizeof left, "-%c, %s", args[i].letter, args[i].name)
+                                : snprintf(left, sizeof left, "    %s", args[i].name);
         if (args[i].type != ZM_ARG_FLAG && at > 0 && (size_t)at < sizeof left)
             snprintf(left + at, sizeof left - (size_t)at, " %s", args[i].value ? args[i].value : "VALUE");
         printf("  %-28s %s\n", left, args[i].help ? args[i].help : "");
@@ -134,8 +135,8 @@ static const zm_arg *find_option(const char *word, const zm_arg *args, int n, co
     return NULL;
 }
 
-int zm_args_parse(int argc, char **argv, const zm_arg *args, int n_args, const char **words, int max_words, const char *usage,
-                  const char *help)
+int zm_args_parse(int argc, char **argv, const zm_arg *args, int n_args, const char **words, int max_words,
+                  const char *usage, const char *help)
 {
     int n = 0;
     bool options = true;
@@ -151,8 +152,10 @@ int zm_args_parse(int argc, char **argv, const zm_arg *args, int n_args, const c
         }
         if (!options || word[0] != '-' || !word[1]) {
             if (n == max_words) {
-                fprintf(stderr, "zouma %s: \"%s\" is one argument too many; put quotes around a text of several words (usage: zouma %s %s)\n", argv[0],
-                        word, argv[0], usage);
+                fprintf(
+                    stderr,
+                    "zouma %s: \"%s\" is one argument too many; put quotes around a text of several words (usage: zouma %s %s)\n",
+                    argv[0], word, argv[0], usage);
                 return -1;
             }
             words[n++] = word;

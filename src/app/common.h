@@ -25,8 +25,8 @@ typedef struct zm_arg {
 /* Parse argv[1..]; words that are no options go to words[] (at most max_words).  Returns the number of words, or -1
  * after printing what is wrong (then the caller returns 2), or -2 after printing help for --help (return 0).
  * `--` ends options. */
-int zm_args_parse(int argc, char **argv, const zm_arg *args, int n_args, const char **words, int max_words, const char *usage,
-                  const char *help);
+int zm_args_parse(int argc, char **argv, const zm_arg *args, int n_args, const char **words, int max_words,
+                  const char *usage, const char *help);
 
 /* Print "zouma NAME: SENTENCE" to stderr and return the exit status that belongs to the error (2 usage, else 1). */
 int zm_app_report(const char *command, const zm_error *err);

@@ -60,12 +60,14 @@ static zm_status on_frame(void *user, const zm_frame *frame, zm_error *err)
     return zm_writer_put(s->writer, frame, err);
 }
 
-static void print_json(const options *o, const zm_request *r, const char *model, const zm_writer_options *w, double seconds)
+static void print_json(const options *o, const zm_request *r, const char *model, const zm_writer_options *w,
+                       double seconds)
 {
-    json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:f, s:i, s:i, s:f, s:f, s:s, s:I, s:f, s:I}", "path", o->out, "prompt", r->prompt, "negative",
-                          r->negative, "model", model, "width", r->width, "height", r->height, "frames", r->frames, "fps", r->fps, "scale", w->scale, "steps",
-                          r->steps, "guidance", r->guidance, "shift", r->shift, "solver", r->solver, "seed", (json_int_t)r->seed, "seconds", seconds,
-                          "peak_rss_bytes", (json_int_t)zm_peak_rss_bytes());
+    json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:f, s:i, s:i, s:f, s:f, s:s, s:I, s:f, s:I}", "path",
+                          o->out, "prompt", r->prompt, "negative", r->negative, "model", model, "width", r->width,
+                          "height", r->height, "frames", r->frames, "fps", r->fps, "scale", w->scale, "steps", r->steps,
+                          "guidance", r->guidance, "shift", r->shift, "solver", r->solver, "seed", (json_int_t)r->seed,
+                          "seconds", seconds, "peak_rss_bytes", (json_int_t)zm_peak_rss_bytes());
     char *text = j ? json_dumps(j, JSON_REAL_PRECISION(9)) : NULL;
     if (text)
         puts(text);
@@ -85,15 +87,27 @@ static void warn_unknown(const zm_request *r, const zm_model *m)
 /* Everything that can be wrong is found before the first step. */
 static zm_status prepare(const options *o, const zm_model *m, zm_request *r, zm_writer_options *w, zm_error *err)
 {
-    *r = (zm_request){.prompt = o->prompt, .negative = o->negative, .width = o->size[0], .height = o->size[1], .frames = (int)o->frames, .fps = o->fps,
-                      .steps = (int)o->steps, .guidance = o->guidance, .shift = o->shift, .solver = o->solver, .seed = (uint64_t)o->seed};
+    *r = (zm_request){.prompt = o->prompt,
+                      .negative = o->negative,
+                      .width = o->size[0],
+                      .height = o->size[1],
+                      .frames = (int)o->frames,
+                      .fps = o->fps,
+                      .steps = (int)o->steps,
+                      .guidance = o->guidance,
+                      .shift = o->shift,
+                      .solver = o->solver,
+                      .seed = (uint64_t)o->seed};
     double fps = o->fps > 0 ? o->fps : m->config.video.fps;
     if (o->seconds > 0)
         r->frames = (int)fmax(1, lrint(o->seconds * fps));
     zm_status s = zm_request_resolve(r, m, err);
     if (s)
         return s;
-    *w = (zm_writer_options){.width = r->width, .height = r->height, .fps_num = (int)lrint(r->fps * 1000), .fps_den = 1000,
+    *w = (zm_writer_options){.width = r->width,
+                             .height = r->height,
+                             .fps_num = (int)lrint(r->fps * 1000),
+                             .fps_den = 1000,
                              .scale = o->scale ? (int)o->scale : zm_writer_watchable(r->width, r->height)};
     return zm_writer_check(o->out, w, err);
 }
@@ -115,7 +129,11 @@ static zm_status make(const options *o, const zm_model *m, const char *model, zm
     if (!s)
         s = zm_generator_new(&g, m, &r, err);
     zm_progress_start(&sh.progress, o->quiet ? NULL : stderr, "denoise", r.steps, false);
-    zm_watch watch = {.user = &sh, .step = on_step, .preview = o->preview ? on_preview : NULL, .frame = on_frame, .stop = &zm_app_stop};
+    zm_watch watch = {.user = &sh,
+                      .step = on_step,
+                      .preview = o->preview ? on_preview : NULL,
+                      .frame = on_frame,
+                      .stop = &zm_app_stop};
     if (!s)
         s = zm_generate(g, &r, &watch, err);
     zm_progress_end(&sh.progress, r.steps);
@@ -130,8 +148,8 @@ static zm_status make(const options *o, const zm_model *m, const char *model, zm
     if (o->json)
         print_json(o, &r, model, &w, seconds);
     else if (!o->quiet)
-        fprintf(stderr, "%s: %d frames of %dx%d, seed %" PRIu64 ", %.1f s, %.0f MB\n", o->out, sh.frames, r.width * w.scale, r.height * w.scale, r.seed, seconds,
-                1e-6 * (double)zm_peak_rss_bytes());
+        fprintf(stderr, "%s: %d frames of %dx%d, seed %" PRIu64 ", %.1f s, %.0f MB\n", o->out, sh.frames,
+                r.width * w.scale, r.height * w.scale, r.seed, seconds, 1e-6 * (double)zm_peak_rss_bytes());
     return ZM_OK;
 }
 
@@ -143,7 +161,9 @@ static int run(options *o)
         return 2;
     }
     if (!o->prompt[strspn(o->prompt, " \t\r\n")]) {
-        fprintf(stderr, "zouma generate: the prompt is empty; say what the video should show, for example \"a red ball bounces on the grass\"\n");
+        fprintf(
+            stderr,
+            "zouma generate: the prompt is empty; say what the video should show, for example \"a red ball bounces on the grass\"\n");
         return 2;
     }
 #ifdef _OPENMP
@@ -152,7 +172,9 @@ static int run(options *o)
 #endif
     char *model = o->model ? strdup(o->model) : zm_model_bundled();
     if (!model) {
-        fprintf(stderr, "zouma generate: the bundled model is not beside the program; give one with -m DIR or set ZOUMA_MODEL\n");
+        fprintf(
+            stderr,
+            "zouma generate: the bundled model is not beside the program; give one with -m DIR or set ZOUMA_MODEL\n");
         return 1;
     }
     zm_app_catch_signals();
@@ -168,23 +190,27 @@ static int run(options *o)
 
 int zm_cmd_generate(int argc, char **argv)
 {
-    static const char usage[] = "\"PROMPT\" [-o FILE] [options]", help[] = "Make a video from a sentence in English or Chinese.";
+    static const char usage[] = "\"PROMPT\" [-o FILE] [options]",
+                      help[] = "Make a video from a sentence in English or Chinese.";
     options o = {.out = "clip.mp4", .seed = -1};
     const char *words[1];
     const zm_arg args[] = {
-        {"--output", 'o', ZM_ARG_STR, &o.out, 0, 0, "FILE", "what to write: .mp4 .webm .gif .png .apng, or frames as name-%03d.png [clip.mp4]"},
+        {"--output", 'o', ZM_ARG_STR, &o.out, 0, 0, "FILE",
+         "what to write: .mp4 .webm .gif .png .apng, or frames as name-%03d.png [clip.mp4]"},
         {"--model", 'm', ZM_ARG_STR, &o.model, 0, 0, "MODEL", "model directory [the bundled one]"},
         {"--size", 0, ZM_ARG_SIZE, o.size, 0, 0, "WxH", "pixels of the picture the model makes"},
         {"--frames", 0, ZM_ARG_INT, &o.frames, 1, 4097, "N", "length in frames"},
         {"--seconds", 0, ZM_ARG_FLOAT, &o.seconds, 0.01, 3600, "S", "length in seconds, instead of --frames"},
         {"--fps", 0, ZM_ARG_FLOAT, &o.fps, 0.1, 240, "N", "frames per second of the file"},
         {"--steps", 0, ZM_ARG_INT, &o.steps, 1, 1000, "N", "denoising steps: more is finer and slower"},
-        {"--guidance", 0, ZM_ARG_FLOAT, &o.guidance, 0.01, 100, "G", "how strictly to follow the prompt; 1 switches guidance off"},
+        {"--guidance", 0, ZM_ARG_FLOAT, &o.guidance, 0.01, 100, "G",
+         "how strictly to follow the prompt; 1 switches guidance off"},
         {"--negative", 0, ZM_ARG_STR, &o.negative, 0, 0, "TEXT", "what to steer away from"},
         {"--seed", 0, ZM_ARG_INT, &o.seed, 0, 9e15, "N", "same seed, same clip [a new one each time]"},
         {"--solver", 0, ZM_ARG_STR, &o.solver, 0, 0, "NAME", "unipc, dpmpp or euler"},
         {"--shift", 0, ZM_ARG_FLOAT, &o.shift, 0.01, 1000, "S", "of the noise schedule"},
-        {"--scale", 0, ZM_ARG_INT, &o.scale, 1, 64, "N", "enlarge the written picture; 1 keeps the model's own size [to a watchable size]"},
+        {"--scale", 0, ZM_ARG_INT, &o.scale, 1, 64, "N",
+         "enlarge the written picture; 1 keeps the model's own size [to a watchable size]"},
         {"--preview", 0, ZM_ARG_FLAG, &o.preview, 0, 0, NULL, "draw the picture forming in the terminal"},
         {"--threads", 0, ZM_ARG_INT, &o.threads, 1, 1024, "N", "processor threads [all]"},
         {"--device", 0, ZM_ARG_STR, &o.device, 0, 0, "NAME", "cpu"},

@@ -16,7 +16,9 @@ static void print_line(zm_log_level level, const char *text, void *user)
 
 static int print_usage(FILE *to)
 {
-    fprintf(to, "zouma - text to video on your own computer\n\n  zouma \"a red ball bounces on the grass at sunset\" -o clip.mp4\n\ncommands:\n");
+    fprintf(
+        to,
+        "zouma - text to video on your own computer\n\n  zouma \"a red ball bounces on the grass at sunset\" -o clip.mp4\n\ncommands:\n");
     for (const zm_command *c = zm_commands; c->name; c++)
         fprintf(to, "  %-9s %s\n", c->name, c->help);
     fprintf(to, "\nzouma COMMAND --help explains one of them.  A prompt may be English or Chinese.\n");
@@ -39,7 +41,8 @@ int main(int argc, char **argv)
             return c->run(argc - 1, argv + 1);
     bool prompt = strchr(argv[1], ' ') || (unsigned char)argv[1][0] >= 0x80 || argv[1][0] == '-';
     if (!prompt) {
-        fprintf(stderr, "zouma: \"%s\" is no command; for a prompt of one word write: zouma generate %s\n", argv[1], argv[1]);
+        fprintf(stderr, "zouma: \"%s\" is no command; for a prompt of one word write: zouma generate %s\n", argv[1],
+                argv[1]);
         return 2;
     }
     argv[0] = "generate"; /* a prompt stands where the command would */

@@ -48,15 +48,25 @@ static zm_status run(zm_job *job, const char *path, const char *const *sets, int
 
 int zm_cmd_train(int argc, char **argv)
 {
-    static const char usage[] = "CONFIG.yaml [--resume] [--set KEY=VALUE]", help[] = "Train the part of a model that CONFIG.yaml names; models/toybox/train holds the ones that made the bundled model.";
+    static const char usage
+        [] = "CONFIG.yaml [--resume] [--set KEY=VALUE]",
+   help[] =
+        "Train the part of a model that CONFIG.yaml names; models/toybox/train holds the ones that made the bundled model.";
     enum { MAX_SETS = 16 };
     bool resume = false, quiet = false, settings = false;
     const char *words[1 + MAX_SETS], *one = NULL;
     const zm_arg args[] = {
         {.name = "--resume", .type = ZM_ARG_FLAG, .to = &resume, .help = "continue from the last checkpoint in OUT"},
         {.name = "--quiet", .type = ZM_ARG_FLAG, .to = &quiet, .help = "no progress lines"},
-        {.name = "--settings", .type = ZM_ARG_FLAG, .to = &settings, .help = "print every setting of CONFIG.yaml as a table"},
-        {.name = "--set", .type = ZM_ARG_STR, .to = &one, .value = "KEY=VALUE", .help = "change one setting; more of them as further words"},
+        {.name = "--settings",
+         .type = ZM_ARG_FLAG,
+         .to = &settings,
+         .help = "print every setting of CONFIG.yaml as a table"},
+        {.name = "--set",
+         .type = ZM_ARG_STR,
+         .to = &one,
+         .value = "KEY=VALUE",
+         .help = "change one setting; more of them as further words"},
     };
     int n = zm_args_parse(argc, argv, args, sizeof args / sizeof *args, words, 1 + MAX_SETS, usage, help);
     if (n < 0)

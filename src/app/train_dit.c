@@ -17,7 +17,11 @@ zm_status zm_job_open_folder(zm_job *job, zm_error *err)
     zm_folder *f;
     if (!c->data_path)
         return zm_fail(err, ZM_E_USAGE, "data.path is needed for data.kind folder and jsonl");
-    zm_folder_options o = {.width = job->width, .height = job->height, .frames = job->frames, .fps = job->fps, .held_out = c->data_held_out};
+    zm_folder_options o = {.width = job->width,
+                           .height = job->height,
+                           .frames = job->frames,
+                           .fps = job->fps,
+                           .held_out = c->data_held_out};
     zm_status s = zm_folder_open(&f, c->data_path, &o, err);
     if (s)
         return s;
@@ -52,11 +56,14 @@ static zm_status open_weights(zm_weights **out, const char *dir, const char *nam
     return s;
 }
 
-static zm_status make_latents(zm_job *job, dit_job *d, zm_latents *out, const zm_clip_source *source, const char *name, int64_t n, const char *key,
-                              bool stats, zm_error *err)
+static zm_status make_latents(zm_job *job, dit_job *d, zm_latents *out, const zm_clip_source *source, const char *name,
+                              int64_t n, const char *key, bool stats, zm_error *err)
 {
     char *path = zm_path_join(job->c.out, "%s", name);
-    zm_latents_options o = {.n = source->count && source->count < n ? source->count : n, .captions = (int)job->c.dit_captions, .key = key, .report = job->report};
+    zm_latents_options o = {.n = source->count && source->count < n ? source->count : n,
+                            .captions = (int)job->c.dit_captions,
+                            .key = key,
+                            .report = job->report};
     if (!path)
         return zm_fail(err, ZM_E_NOMEM, "out of memory for a path");
     zm_error ignored = {0};
@@ -99,10 +106,15 @@ static zm_status prepare_latents(zm_job *job, dit_job *d, zm_error *err)
         hash = zm_hash64(p->data, (size_t)zm_shape_elems(p->shape) * 4, hash);
     }
     char key[192];
-    snprintf(key, sizeof key, "vae %016" PRIx64 " data %d %s seed %" PRId64 " level %" PRId64 " clips %" PRId64 " captions %" PRId64 " %dx%dx%d", hash, c->data_kind,
-             c->data_path ? c->data_path : "", c->data_seed, c->data_level, c->data_clips, c->dit_captions, job->width, job->height, job->frames);
+    snprintf(key, sizeof key,
+             "vae %016" PRIx64 " data %d %s seed %" PRId64 " level %" PRId64 " clips %" PRId64 " captions %" PRId64
+             " %dx%dx%d",
+             hash, c->data_kind, c->data_path ? c->data_path : "", c->data_seed, c->data_level, c->data_clips,
+             c->dit_captions, job->width, job->height, job->frames);
     s = make_latents(job, d, &d->train, &job->train, "latents.safetensors", c->data_clips, key, true, err);
-    return s ? s : make_latents(job, d, &d->held, &job->held, "latents-held-out.safetensors", c->data_held_out, key, false, err);
+    return s ? s
+             : make_latents(job, d, &d->held, &job->held, "latents-held-out.safetensors", c->data_held_out, key, false,
+                            err);
 }
 
 /* Learn the tokenizer from the captions, unless OUT has one already. */
@@ -124,13 +136,15 @@ static zm_status prepare_tokenizer(zm_job *job, dit_job *d, int vocab, zm_error 
         zm_latents_caption(&d->train, i / d->train.captions, (int)(i % d->train.captions), line[i]);
         lines[i] = line[i];
     }
-    zm_unigram_options o = {.vocab_size = (size_t)vocab, .max_piece_chars = 12, .rules = {.casefold = true, .punctuation = true}};
+    zm_unigram_options o = {
+        .vocab_size = (size_t)vocab, .max_piece_chars = 12, .rules = {.casefold = true, .punctuation = true}};
     if (!s)
         s = zm_unigram_train(&d->tokenizer, lines, (size_t)used, &o, err);
     if (!s)
         s = zm_tokenizer_save(d->tokenizer, path, err);
     if (!s && job->report)
-        fprintf(job->report, "tokenizer: %zu pieces from %" PRId64 " captions\n", zm_tokenizer_count(d->tokenizer), used);
+        fprintf(job->report, "tokenizer: %zu pieces from %" PRId64 " captions\n", zm_tokenizer_count(d->tokenizer),
+                used);
     free(line);
     free(lines);
     free(path);
@@ -150,7 +164,8 @@ static zm_status prepare_networks(zm_job *job, dit_job *d, zm_error *err)
     if (!s)
         s = prepare_tokenizer(job, d, tc.vocab, err);
     if (!s && (int)zm_tokenizer_count(d->tokenizer) > tc.vocab)
-        s = zm_fail(err, ZM_E_SHAPE, "the tokenizer has %zu pieces, text_encoder.vocab is %d", zm_tokenizer_count(d->tokenizer), tc.vocab);
+        s = zm_fail(err, ZM_E_SHAPE, "the tokenizer has %zu pieces, text_encoder.vocab is %d",
+                    zm_tokenizer_count(d->tokenizer), tc.vocab);
     if (!s)
         s = zm_dit_declare(&d->dit, &dc, d->all, NULL, err);
     if (!s)
@@ -212,8 +227,13 @@ zm_status zm_job_dit(zm_job *job, zm_error *err)
         s = prepare_networks(job, &d, err);
     if (!s)
         s = load_start(job, &d, err);
-    zm_dit_stage_options o = {.batch = (int)c->batch, .inside = c->dit_inside, .prompt_dropout = c->dit_prompt_dropout, .common = c->dit_common,
-                              .given = c->dit_given, .times = {.density = (zm_flow_density)c->dit_density, .shift = c->dit_shift}, .seed = (uint64_t)c->seed};
+    zm_dit_stage_options o = {.batch = (int)c->batch,
+                              .inside = c->dit_inside,
+                              .prompt_dropout = c->dit_prompt_dropout,
+                              .common = c->dit_common,
+                              .given = c->dit_given,
+                              .times = {.density = (zm_flow_density)c->dit_density, .shift = c->dit_shift},
+                              .seed = (uint64_t)c->seed};
     if (!s)
         s = zm_dit_stage_new(&d.stage, d.dit, d.text, d.all, d.tokenizer, &d.train, &d.held, &o, err);
     zm_trainer_result result;

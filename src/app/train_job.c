@@ -18,8 +18,12 @@ static zm_status open_data(zm_job *job, zm_error *err)
     const zm_train_config *c = &job->c;
     if (c->data_kind != ZM_DATA_WORLD)
         return zm_job_open_folder(job, err);
-    job->world = (zm_world_source){.world = {.width = job->width, .height = job->height, .frames = job->frames, .fps = (float)job->fps,
-                                             .split = ZM_SPLIT_TRAIN, .level = (int)c->data_level},
+    job->world = (zm_world_source){.world = {.width = job->width,
+                                             .height = job->height,
+                                             .frames = job->frames,
+                                             .fps = (float)job->fps,
+                                             .split = ZM_SPLIT_TRAIN,
+                                             .level = (int)c->data_level},
                                    .seed = (uint64_t)c->data_seed};
     job->world_held = job->world;
     job->world_held.seed = 77; /* scenes that no training seed reaches */
@@ -50,8 +54,10 @@ zm_status zm_job_open(zm_job *job, zm_error *err)
     job->dir = zm_path_join(c->out, "train-%s", stage_name[c->stage]);
     if (!job->dir)
         return zm_fail(err, ZM_E_NOMEM, "out of memory for a path");
-    snprintf(job->fingerprint, sizeof job->fingerprint, "%s %dx%dx%d seed %" PRId64 " batch %" PRId64 " data %d/%" PRId64 "/%" PRId64 " opt %d",
-             stage_name[c->stage], job->width, job->height, job->frames, c->seed, c->batch, c->data_kind, c->data_seed, c->data_clips, c->optimizer);
+    snprintf(job->fingerprint, sizeof job->fingerprint,
+             "%s %dx%dx%d seed %" PRId64 " batch %" PRId64 " data %d/%" PRId64 "/%" PRId64 " opt %d",
+             stage_name[c->stage], job->width, job->height, job->frames, c->seed, c->batch, c->data_kind, c->data_seed,
+             c->data_clips, c->optimizer);
     s = zm_mkdirs(job->dir, err);
     return s ? s : open_data(job, err);
 }
@@ -67,14 +73,23 @@ void zm_job_close(zm_job *job)
 zm_trainer_options zm_job_trainer(const zm_job *job)
 {
     const zm_train_config *c = &job->c;
-    return (zm_trainer_options){.dir = job->dir, .steps = c->steps, .warmup = c->warmup, .cooldown = c->cooldown, .opt = zm_train_optimizer(c),
-                                .checkpoint_seconds = c->checkpoint_seconds, .log_every = c->log_every, .validate_every = c->validate_every,
-                                .checkpointing = c->checkpointing, .resume = job->resume, .fingerprint = job->fingerprint, .report = job->report,
+    return (zm_trainer_options){.dir = job->dir,
+                                .steps = c->steps,
+                                .warmup = c->warmup,
+                                .cooldown = c->cooldown,
+                                .opt = zm_train_optimizer(c),
+                                .checkpoint_seconds = c->checkpoint_seconds,
+                                .log_every = c->log_every,
+                                .validate_every = c->validate_every,
+                                .checkpointing = c->checkpointing,
+                                .resume = job->resume,
+                                .fingerprint = job->fingerprint,
+                                .report = job->report,
                                 .stop = &zm_app_stop};
 }
 
-zm_status zm_job_write_part_of(const zm_job *job, const zm_params *p, const char *name, const char *with, const char *without, zm_dtype dtype,
-                               zm_error *err)
+zm_status zm_job_write_part_of(const zm_job *job, const zm_params *p, const char *name, const char *with,
+                               const char *without, zm_dtype dtype, zm_error *err)
 {
     int n = zm_params_count(p), used = 0;
     zm_weight *w = calloc((size_t)n + 1, sizeof *w);
@@ -89,7 +104,8 @@ zm_status zm_job_write_part_of(const zm_job *job, const zm_params *p, const char
         *to = zm_param_weight(from);
         to->name += strlen(with);
         size_t elems = zm_weight_elems(to), bytes;
-        bool narrow = from->shape.rank >= 2 && dtype != ZM_F32 && from->shape.dim[from->shape.rank - 1] % (int64_t)zm_dtype_block_elems(dtype) == 0;
+        bool narrow = from->shape.rank >= 2 && dtype != ZM_F32 &&
+                      from->shape.dim[from->shape.rank - 1] % (int64_t)zm_dtype_block_elems(dtype) == 0;
         if (!narrow || !zm_dtype_bytes(&bytes, dtype, elems))
             continue;
         void *data = zm_arena_alloc(a, bytes);
@@ -122,7 +138,8 @@ zm_status zm_job_write_config(const zm_job *job, const zm_vae *v, zm_error *err)
     json_t *whole = json_deep_copy(job->model.root), *vae = part ? json_loads(part, 0, NULL) : NULL;
     char *text = NULL;
     zm_status s = ZM_OK;
-    if (!path || !whole || !vae || json_object_set(whole, "vae", vae) || !(text = json_dumps(whole, JSON_INDENT(1) | JSON_REAL_PRECISION(7))))
+    if (!path || !whole || !vae || json_object_set(whole, "vae", vae) ||
+        !(text = json_dumps(whole, JSON_INDENT(1) | JSON_REAL_PRECISION(7))))
         s = zm_fail(err, ZM_E_NOMEM, "out of memory for config.json");
     zm_save save;
     if (!s && !(s = zm_save_open(&save, path, err))) {
@@ -171,9 +188,15 @@ zm_status zm_job_vae(zm_job *job, zm_error *err)
         s = zm_params_fill(p, (uint64_t)c->seed, err);
     }
     if (!s && job->report)
-        fprintf(job->report, "vae: preparing %" PRId64 " clips of %dx%d, %d frames\n", c->data_clips, job->width, job->height, job->frames);
-    zm_vae_stage_options o = {.batch = (int)c->batch, .frames = (int)c->vae_frames, .pool = c->data_clips, .held_out = c->data_held_out,
-                              .inside = c->vae_inside, .kl = c->vae_kl, .seed = (uint64_t)c->seed};
+        fprintf(job->report, "vae: preparing %" PRId64 " clips of %dx%d, %d frames\n", c->data_clips, job->width,
+                job->height, job->frames);
+    zm_vae_stage_options o = {.batch = (int)c->batch,
+                              .frames = (int)c->vae_frames,
+                              .pool = c->data_clips,
+                              .held_out = c->data_held_out,
+                              .inside = c->vae_inside,
+                              .kl = c->vae_kl,
+                              .seed = (uint64_t)c->seed};
     if (!s)
         s = zm_vae_stage_new(&stage, v, p, &job->train, &job->held, &o, err);
     zm_trainer_result result;

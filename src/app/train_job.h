@@ -16,12 +16,12 @@ typedef struct zm_job {
     zm_arena *arena;
     bool resume;
     FILE *report;
-    zm_json model;     /* config.json of the sizes */
-    char *dir;         /* OUT/train-STAGE */
+    zm_json model; /* config.json of the sizes */
+    char *dir;     /* OUT/train-STAGE */
     char fingerprint[256];
     int width, height, frames, fps;
     zm_world_source world, world_held;
-    void *folder;      /* owned, when data.kind is folder or jsonl */
+    void *folder; /* owned, when data.kind is folder or jsonl */
     zm_clip_source train, held;
 } zm_job;
 
@@ -35,10 +35,11 @@ void zm_job_close_folder(zm_job *job);
 
 zm_trainer_options zm_job_trainer(const zm_job *job);
 /* Write parameters as OUT/name (GGUF): tensors of two dims and more in `dtype`, the rest f32. */
-ZM_MUST zm_status zm_job_write_part(const zm_job *job, const zm_params *p, const char *name, zm_dtype dtype, zm_error *err);
+ZM_MUST zm_status zm_job_write_part(const zm_job *job, const zm_params *p, const char *name, zm_dtype dtype,
+                                    zm_error *err);
 /* Only those whose name begins with `with` (cut off in the file) and not with `without` (NULL: none). */
-ZM_MUST zm_status zm_job_write_part_of(const zm_job *job, const zm_params *p, const char *name, const char *with, const char *without, zm_dtype dtype,
-                                       zm_error *err);
+ZM_MUST zm_status zm_job_write_part_of(const zm_job *job, const zm_params *p, const char *name, const char *with,
+                                       const char *without, zm_dtype dtype, zm_error *err);
 /* OUT/config.json: the sizes, with the autoencoder's object replaced by v's (with its measured statistics). */
 ZM_MUST zm_status zm_job_write_config(const zm_job *job, const zm_vae *v, zm_error *err);
 /* Declare the autoencoder from the sizes; `vae` NULL on failure. */

@@ -55,11 +55,20 @@ static zm_status write_video(const job *j, const char *name, uint8_t *rgb, zm_er
 {
     const zm_world_options *w = &j->world;
     char *path = zm_path_join(j->dir, "%s.mp4", name);
-    zm_writer_options o = {.width = w->width, .height = w->height, .fps_num = (int)(w->fps * 1000 + 0.5F), .fps_den = 1000, .crf = 10, .scale = (int)j->scale};
+    zm_writer_options o = {.width = w->width,
+                           .height = w->height,
+                           .fps_num = (int)(w->fps * 1000 + 0.5F),
+                           .fps_den = 1000,
+                           .crf = 10,
+                           .scale = (int)j->scale};
     zm_writer *writer = NULL;
     zm_status s = path ? zm_writer_open(&writer, path, &o, err) : zm_fail(err, ZM_E_NOMEM, "out of memory for a path");
     for (int f = 0; !s && f < w->frames; f++)
-        s = zm_writer_put(writer, &(zm_frame){.rgb = rgb + (size_t)f * (size_t)(w->width * w->height) * 3, .width = w->width, .height = w->height}, err);
+        s = zm_writer_put(writer,
+                          &(zm_frame){.rgb = rgb + (size_t)f * (size_t)(w->width * w->height) * 3,
+                                      .width = w->width,
+                                      .height = w->height},
+                          err);
     if (s)
         zm_writer_abandon(&writer);
     else
@@ -78,10 +87,12 @@ static zm_status keep_for_sheet(const job *j, sheet *sh, const uint8_t *rgb, con
         zm_status s = zm_frame_init(&sh->frame[sh->n][k], w->width, w->height, err);
         if (s)
             return s;
-        memcpy(sh->frame[sh->n][k].rgb, rgb + (size_t)f * (size_t)(w->width * w->height) * 3, (size_t)(w->width * w->height) * 3);
+        memcpy(sh->frame[sh->n][k].rgb, rgb + (size_t)f * (size_t)(w->width * w->height) * 3,
+               (size_t)(w->width * w->height) * 3);
     }
     snprintf(sh->caption[sh->n], ZM_CAPTION_BYTES, "%s", caption);
-    sh->clip[sh->n] = (zm_sheet_clip){.frames = sh->frame[sh->n], .n_frames = SHEET_FRAMES, .caption = sh->caption[sh->n]};
+    sh->clip[sh->n] =
+        (zm_sheet_clip){.frames = sh->frame[sh->n], .n_frames = SHEET_FRAMES, .caption = sh->caption[sh->n]};
     sh->n++;
     return ZM_OK;
 }
@@ -116,7 +127,8 @@ static zm_status one_clip(const job *j, int64_t i, uint8_t *rgb, zm_truth *truth
 static zm_status write_sheet(const job *j, sheet *sh, zm_error *err)
 {
     zm_frame picture;
-    zm_status s = zm_contact_sheet(&picture, &(zm_sheet_options){.frames = SHEET_FRAMES, .columns = 2, .cell_width = 144}, sh->clip, sh->n, err);
+    zm_status s = zm_contact_sheet(
+        &picture, &(zm_sheet_options){.frames = SHEET_FRAMES, .columns = 2, .cell_width = 144}, sh->clip, sh->n, err);
     if (s)
         return s;
     s = zm_picture_write(j->sheet, &picture, err);
@@ -127,8 +139,15 @@ static zm_status write_sheet(const job *j, sheet *sh, zm_error *err)
 static zm_status run(job *j, zm_error *err)
 {
     zm_world_options *w = &j->world;
-    *w = (zm_world_options){.width = j->size[0], .height = j->size[1], .frames = (int)j->frames, .fps = (float)j->fps, .level = (int)j->level, .sustained = j->sustained};
-    w->split = !strcmp(j->split, "train") ? ZM_SPLIT_TRAIN : !strcmp(j->split, "held-out") ? ZM_SPLIT_HELDOUT : ZM_SPLIT_ANY;
+    *w = (zm_world_options){.width = j->size[0],
+                            .height = j->size[1],
+                            .frames = (int)j->frames,
+                            .fps = (float)j->fps,
+                            .level = (int)j->level,
+                            .sustained = j->sustained};
+    w->split = !strcmp(j->split, "train")      ? ZM_SPLIT_TRAIN
+               : !strcmp(j->split, "held-out") ? ZM_SPLIT_HELDOUT
+                                               : ZM_SPLIT_ANY;
     if (w->split == ZM_SPLIT_ANY && strcmp(j->split, "any") != 0)
         return zm_fail(err, ZM_E_USAGE, "--split is \"%s\"; train, held-out or any is needed", j->split);
     zm_status s = zm_mkdirs(j->dir, err);
@@ -142,7 +161,8 @@ static zm_status run(job *j, zm_error *err)
     zm_progress progress;
     zm_progress_start(&progress, j->quiet ? NULL : stderr, "clips", (long)j->clips, false);
     for (int64_t i = 0; !s && i < j->clips; i++) {
-        s = zm_app_stop ? zm_fail(err, ZM_E_INTERRUPTED, "stopped after %" PRId64 " clips", i) : one_clip(j, i, rgb, truth, sh, err);
+        s = zm_app_stop ? zm_fail(err, ZM_E_INTERRUPTED, "stopped after %" PRId64 " clips", i)
+                        : one_clip(j, i, rgb, truth, sh, err);
         zm_progress_step(&progress, (long)i + 1);
     }
     zm_progress_end(&progress, (long)j->clips);
@@ -159,8 +179,10 @@ static zm_status run(job *j, zm_error *err)
 
 int zm_cmd_world(int argc, char **argv)
 {
-    static const char usage[] = "OUT/ --clips N [--seed S] [options]",
-                      help[] = "Write clips of the toy-box world: NAME.mp4, NAME.txt with an English and a Chinese caption, NAME.json with the truth.";
+    static const char usage
+        [] = "OUT/ --clips N [--seed S] [options]",
+   help[] =
+        "Write clips of the toy-box world: NAME.mp4, NAME.txt with an English and a Chinese caption, NAME.json with the truth.";
     job j = {.split = "any", .size = {96, 64}, .clips = 8, .seed = 1, .frames = 17, .level = 1, .scale = 1, .fps = 8};
     const char *words[1];
     const zm_arg args[] = {

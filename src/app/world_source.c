@@ -33,5 +33,10 @@ static zm_status caption(void *user, int64_t index, int k, char out[ZM_CAPTION_M
 
 zm_clip_source zm_world_source_interface(zm_world_source *s)
 {
-    return (zm_clip_source){.user = s, .width = s->world.width, .height = s->world.height, .frames = s->world.frames, .clip = clip, .caption = caption};
+    return (zm_clip_source){.user = s,
+                            .width = s->world.width,
+                            .height = s->world.height,
+                            .frames = s->world.frames,
+                            .clip = clip,
+                            .caption = caption};
 }

@@ -132,8 +132,8 @@ static zm_status sum_to_shape(const zm_tensor *t, zm_shape *shape, zm_dtype *dty
     char a[96], b[96];
     *shape = attr_shape(t);
     if (!broadcasts(*shape, t->in[0]->shape))
-        return zm_fail(err, ZM_E_SHAPE, "sum_to: %s cannot be summed to %s", zm_shape_text(t->in[0]->shape, a, sizeof a),
-                       zm_shape_text(*shape, b, sizeof b));
+        return zm_fail(err, ZM_E_SHAPE, "sum_to: %s cannot be summed to %s",
+                       zm_shape_text(t->in[0]->shape, a, sizeof a), zm_shape_text(*shape, b, sizeof b));
     return ZM_OK;
 }
 
@@ -161,8 +161,8 @@ static zm_status broadcast_shape(const zm_tensor *t, zm_shape *shape, zm_dtype *
     char a[96], b[96];
     *shape = attr_shape(t);
     if (!broadcasts(t->in[0]->shape, *shape))
-        return zm_fail(err, ZM_E_SHAPE, "broadcast: %s cannot be repeated to %s", zm_shape_text(t->in[0]->shape, a, sizeof a),
-                       zm_shape_text(*shape, b, sizeof b));
+        return zm_fail(err, ZM_E_SHAPE, "broadcast: %s cannot be repeated to %s",
+                       zm_shape_text(t->in[0]->shape, a, sizeof a), zm_shape_text(*shape, b, sizeof b));
     return ZM_OK;
 }
 
@@ -209,12 +209,29 @@ static const zm_op_case broadcast_cases[] = {
     {.name = "scalar", .n_in = 1, .shape = {{1, {1}}}, .attr.i = {2, 3, 4}},
 };
 
-const zm_op zm_op_binary = {.name = "binary", .min_in = 2, .max_in = 2, .shape = binary_shape, .reference = binary_reference,
-                            .gradient = binary_gradient, .tolerance = 1e-6, ZM_CASES(binary_cases)};
-const zm_op zm_op_sum_to = {.name = "sum_to", .min_in = 1, .max_in = 1, .shape = sum_to_shape, .reference = sum_to_reference,
-                            .gradient = sum_to_gradient, .tolerance = 2e-6, ZM_CASES(sum_to_cases)};
-const zm_op zm_op_broadcast = {.name = "broadcast", .min_in = 1, .max_in = 1, .shape = broadcast_shape,
-                               .reference = broadcast_reference, .gradient = broadcast_gradient, .tolerance = 0,
+const zm_op zm_op_binary = {.name = "binary",
+                            .min_in = 2,
+                            .max_in = 2,
+                            .shape = binary_shape,
+                            .reference = binary_reference,
+                            .gradient = binary_gradient,
+                            .tolerance = 1e-6,
+                            ZM_CASES(binary_cases)};
+const zm_op zm_op_sum_to = {.name = "sum_to",
+                            .min_in = 1,
+                            .max_in = 1,
+                            .shape = sum_to_shape,
+                            .reference = sum_to_reference,
+                            .gradient = sum_to_gradient,
+                            .tolerance = 2e-6,
+                            ZM_CASES(sum_to_cases)};
+const zm_op zm_op_broadcast = {.name = "broadcast",
+                               .min_in = 1,
+                               .max_in = 1,
+                               .shape = broadcast_shape,
+                               .reference = broadcast_reference,
+                               .gradient = broadcast_gradient,
+                               .tolerance = 0,
                                ZM_CASES(broadcast_cases)};
 
 static zm_tensor *binary(zm_graph *g, zm_binary_kind kind, zm_tensor *a, zm_tensor *b)

@@ -17,9 +17,11 @@ double zm_node_flops(const zm_tensor *t)
         return 2 * (double)zm_shape_elems(t->shape) * inner;
     }
     if (t->op == &zm_op_conv)
-        return 2 * (double)zm_shape_elems(t->shape) * (double)zm_shape_elems(t->in[1]->shape) / (double)zm_dim(t->in[1], 0);
+        return 2 * (double)zm_shape_elems(t->shape) * (double)zm_shape_elems(t->in[1]->shape) /
+               (double)zm_dim(t->in[1], 0);
     if (t->op == &zm_op_conv_grad_x)
-        return 2 * (double)zm_shape_elems(t->in[1]->shape) * (double)zm_shape_elems(t->in[0]->shape) / (double)zm_dim(t->in[0], 0);
+        return 2 * (double)zm_shape_elems(t->in[1]->shape) * (double)zm_shape_elems(t->in[0]->shape) /
+               (double)zm_dim(t->in[0], 0);
     if (t->op == &zm_op_conv_grad_w)
         return 2 * (double)zm_shape_elems(t->in[1]->shape) * (double)zm_shape_elems(t->shape) / (double)zm_dim(t, 0);
     if (t->op == &zm_op_attention)

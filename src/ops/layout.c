@@ -31,8 +31,8 @@ static zm_status view_shape(const zm_tensor *t, zm_shape *shape, zm_dtype *dtype
     memcpy(shape->dim, t->attr.i + 2, (size_t)shape->rank * sizeof *shape->dim);
     int64_t have = zm_shape_elems(t->in[0]->shape), want = zm_shape_elems(*shape), offset = t->attr.i[0];
     if (offset < 0 || want < 0 || want > have || offset > have - want || zm_dtype_block_elems(*dtype) != 1)
-        return zm_fail(err, ZM_E_SHAPE, "view: %s at element %lld of %s %s", zm_shape_text(*shape, a, sizeof a), (long long)offset,
-                       zm_dtype_name(*dtype), zm_shape_text(t->in[0]->shape, b, sizeof b));
+        return zm_fail(err, ZM_E_SHAPE, "view: %s at element %lld of %s %s", zm_shape_text(*shape, a, sizeof a),
+                       (long long)offset, zm_dtype_name(*dtype), zm_shape_text(t->in[0]->shape, b, sizeof b));
     return ZM_OK;
 }
 
@@ -63,7 +63,8 @@ static zm_status permute_shape(const zm_tensor *t, zm_shape *shape, zm_dtype *dt
         seen |= 1u << from;
         shape->dim[k] = x->shape.dim[from];
     }
-    return zm_dtype_block_bytes(*dtype) == 4 ? ZM_OK : zm_fail(err, ZM_E_SHAPE, "permute: dtype %s", zm_dtype_name(*dtype));
+    return zm_dtype_block_bytes(*dtype) == 4 ? ZM_OK
+                                             : zm_fail(err, ZM_E_SHAPE, "permute: dtype %s", zm_dtype_name(*dtype));
 }
 
 static void permute_reference(const zm_tensor *t)
@@ -109,8 +110,8 @@ static zm_status slice_shape(const zm_tensor *t, zm_shape *shape, zm_dtype *dtyp
         return bad_axis(t, axis, err);
     int64_t have = x->shape.dim[axis];
     if (start < 0 || length <= 0 || length > have || start > have - length)
-        return zm_fail(err, ZM_E_SHAPE, "slice: %lld elements from %lld of an axis of %lld", (long long)length, (long long)start,
-                       (long long)have);
+        return zm_fail(err, ZM_E_SHAPE, "slice: %lld elements from %lld of an axis of %lld", (long long)length,
+                       (long long)start, (long long)have);
     shape->dim[axis] = length;
     return ZM_OK;
 }
@@ -127,8 +128,8 @@ static void slice_reference(const zm_tensor *t)
     int axis = (int)t->attr.i[0];
     const zm_tensor *x = t->in[0];
     int64_t inner = product(x->shape.dim, axis + 1, x->shape.rank), outer = product(x->shape.dim, 0, axis);
-    copy_rows(t->data, t->attr.i[2] * inner, (const float *)x->data + t->attr.i[1] * inner, x->shape.dim[axis] * inner, outer,
-              t->attr.i[2] * inner);
+    copy_rows(t->data, t->attr.i[2] * inner, (const float *)x->data + t->attr.i[1] * inner, x->shape.dim[axis] * inner,
+              outer, t->attr.i[2] * inner);
 }
 
 static void slice_gradient(zm_graph *g, zm_tensor *t, zm_tensor *gy, zm_tensor **gin)
@@ -145,7 +146,8 @@ static zm_status pad_shape(const zm_tensor *t, zm_shape *shape, zm_dtype *dtype,
     if (axis < 0 || axis >= shape->rank)
         return bad_axis(t, axis, err);
     if (t->attr.i[1] < 0 || t->attr.i[2] < 0 || t->attr.i[1] > INT32_MAX * 64LL || t->attr.i[2] > INT32_MAX * 64LL)
-        return zm_fail(err, ZM_E_SHAPE, "pad: %lld before, %lld after", (long long)t->attr.i[1], (long long)t->attr.i[2]);
+        return zm_fail(err, ZM_E_SHAPE, "pad: %lld before, %lld after", (long long)t->attr.i[1],
+                       (long long)t->attr.i[2]);
     shape->dim[axis] += t->attr.i[1] + t->attr.i[2];
     return ZM_OK;
 }
@@ -156,8 +158,8 @@ static void pad_reference(const zm_tensor *t)
     const zm_tensor *x = t->in[0];
     int64_t inner = product(x->shape.dim, axis + 1, x->shape.rank), outer = product(x->shape.dim, 0, axis);
     memset(t->data, 0, zm_tensor_bytes(t));
-    copy_rows((float *)t->data + t->attr.i[1] * inner, t->shape.dim[axis] * inner, x->data, x->shape.dim[axis] * inner, outer,
-              x->shape.dim[axis] * inner);
+    copy_rows((float *)t->data + t->attr.i[1] * inner, t->shape.dim[axis] * inner, x->data, x->shape.dim[axis] * inner,
+              outer, x->shape.dim[axis] * inner);
 }
 
 static void pad_gradient(zm_graph *g, zm_tensor *t, zm_tensor *gy, zm_tensor **gin)
@@ -179,8 +181,9 @@ static zm_status concat_shape(const zm_tensor *t, zm_shape *shape, zm_dtype *dty
         if (axis < other.rank)
             other.dim[axis] = shape->dim[axis];
         if (!zm_shape_equal(other, *shape))
-            return zm_fail(err, ZM_E_SHAPE, "concat: %s joined to %s on axis %lld", zm_shape_text(t->in[k]->shape, a, sizeof a),
-                           zm_shape_text(t->in[0]->shape, b, sizeof b), (long long)axis);
+            return zm_fail(err, ZM_E_SHAPE, "concat: %s joined to %s on axis %lld",
+                           zm_shape_text(t->in[k]->shape, a, sizeof a), zm_shape_text(t->in[0]->shape, b, sizeof b),
+                           (long long)axis);
         shape->dim[axis] += more;
     }
     return ZM_OK;
@@ -236,16 +239,42 @@ static const zm_op_case concat_cases[] = {
     {.name = "last axis", .n_in = 2, .shape = {{2, {3, 4}}, {2, {3, 5}}}, .attr.i = {1}},
 };
 
-const zm_op zm_op_view = {.name = "view", .min_in = 1, .max_in = 1, .shape = view_shape, .reference = view_reference,
-                          .gradient = view_gradient, .is_view = true, ZM_CASES(view_cases)};
-const zm_op zm_op_permute = {.name = "permute", .min_in = 1, .max_in = 1, .shape = permute_shape,
-                             .reference = permute_reference, .gradient = permute_gradient, ZM_CASES(permute_cases)};
-const zm_op zm_op_slice = {.name = "slice", .min_in = 1, .max_in = 1, .shape = slice_shape, .reference = slice_reference,
-                           .gradient = slice_gradient, ZM_CASES(slice_cases)};
-const zm_op zm_op_pad = {.name = "pad", .min_in = 1, .max_in = 1, .shape = pad_shape, .reference = pad_reference,
-                         .gradient = pad_gradient, ZM_CASES(pad_cases)};
-const zm_op zm_op_concat = {.name = "concat", .min_in = 1, .max_in = ZM_MAX_IN, .shape = concat_shape,
-                            .reference = concat_reference, .gradient = concat_gradient, ZM_CASES(concat_cases)};
+const zm_op zm_op_view = {.name = "view",
+                          .min_in = 1,
+                          .max_in = 1,
+                          .shape = view_shape,
+                          .reference = view_reference,
+                          .gradient = view_gradient,
+                          .is_view = true,
+                          ZM_CASES(view_cases)};
+const zm_op zm_op_permute = {.name = "permute",
+                             .min_in = 1,
+                             .max_in = 1,
+                             .shape = permute_shape,
+                             .reference = permute_reference,
+                             .gradient = permute_gradient,
+                             ZM_CASES(permute_cases)};
+const zm_op zm_op_slice = {.name = "slice",
+                           .min_in = 1,
+                           .max_in = 1,
+                           .shape = slice_shape,
+                           .reference = slice_reference,
+                           .gradient = slice_gradient,
+                           ZM_CASES(slice_cases)};
+const zm_op zm_op_pad = {.name = "pad",
+                         .min_in = 1,
+                         .max_in = 1,
+                         .shape = pad_shape,
+                         .reference = pad_reference,
+                         .gradient = pad_gradient,
+                         ZM_CASES(pad_cases)};
+const zm_op zm_op_concat = {.name = "concat",
+                            .min_in = 1,
+                            .max_in = ZM_MAX_IN,
+                            .shape = concat_shape,
+                            .reference = concat_reference,
+                            .gradient = concat_gradient,
+                            ZM_CASES(concat_cases)};
 
 zm_tensor *zm_view(zm_graph *g, zm_tensor *x, int64_t offset, zm_shape shape)
 {
@@ -261,7 +290,8 @@ zm_tensor *zm_reshape(zm_graph *g, zm_tensor *x, zm_shape shape)
     if (zm_shape_equal(x->shape, shape))
         return x;
     if (!zm_graph_failed(g) && zm_shape_elems(x->shape) != zm_shape_elems(shape))
-        return zm_graph_fail(g, ZM_E_SHAPE, "reshape: %s to %s", zm_shape_text(x->shape, a, sizeof a), zm_shape_text(shape, b, sizeof b));
+        return zm_graph_fail(g, ZM_E_SHAPE, "reshape: %s to %s", zm_shape_text(x->shape, a, sizeof a),
+                             zm_shape_text(shape, b, sizeof b));
     return zm_view(g, x, 0, shape);
 }
 

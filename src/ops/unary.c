@@ -130,8 +130,8 @@ static zm_status unary_grad_shape(const zm_tensor *t, zm_shape *shape, zm_dtype 
 {
     char a[96], b[96];
     if (!zm_shape_equal(t->in[0]->shape, t->in[1]->shape))
-        return zm_fail(err, ZM_E_SHAPE, "unary_grad: x %s and gradient %s differ", zm_shape_text(t->in[0]->shape, a, sizeof a),
-                       zm_shape_text(t->in[1]->shape, b, sizeof b));
+        return zm_fail(err, ZM_E_SHAPE, "unary_grad: x %s and gradient %s differ",
+                       zm_shape_text(t->in[0]->shape, a, sizeof a), zm_shape_text(t->in[1]->shape, b, sizeof b));
     return unary_shape(t, shape, dtype, err);
 }
 
@@ -164,32 +164,74 @@ static void affine_gradient(zm_graph *g, zm_tensor *t, zm_tensor *gy, zm_tensor 
     gin[0] = zm_affine(g, gy, t->attr.f[0], 0);
 }
 
-#define ONE(kind_name, kind) {.name = kind_name, .n_in = 1, .shape = {{2, {3, 37}}}, .attr.i[0] = kind, .lo = -3, .hi = 3}
-#define POSITIVE(kind_name, kind) {.name = kind_name, .n_in = 1, .shape = {{2, {3, 37}}}, .attr.i[0] = kind, .lo = 0.3F, .hi = 3}
-#define TWO(kind_name, kind) {.name = kind_name, .n_in = 2, .shape = {{2, {5, 19}}, {2, {5, 19}}}, .attr.i[0] = kind, .lo = -3, .hi = 3}
+#define ONE(kind_name, kind)                                                                                           \
+    {                                                                                                                  \
+        .name = kind_name, .n_in = 1, .shape = {{2, {3, 37}}}, .attr.i[0] = kind, .lo = -3, .hi = 3                    \
+    }
+#define POSITIVE(kind_name, kind)                                                                                      \
+    {                                                                                                                  \
+        .name = kind_name, .n_in = 1, .shape = {{2, {3, 37}}}, .attr.i[0] = kind, .lo = 0.3F, .hi = 3                  \
+    }
+#define TWO(kind_name, kind)                                                                                           \
+    {                                                                                                                  \
+        .name = kind_name, .n_in = 2, .shape = {{2, {5, 19}}, {2, {5, 19}}}, .attr.i[0] = kind, .lo = -3, .hi = 3      \
+    }
 static const zm_op_case unary_cases[] = {
-    ONE("identity", ZM_IDENTITY), ONE("silu", ZM_SILU),         ONE("gelu_tanh", ZM_GELU_TANH), ONE("gelu_erf", ZM_GELU_ERF),
-    ONE("sigmoid", ZM_SIGMOID),   ONE("tanh", ZM_TANH),         ONE("exp", ZM_EXP),             POSITIVE("log", ZM_LOG),
-    POSITIVE("sqrt", ZM_SQRT),    ONE("square", ZM_SQUARE),     POSITIVE("abs", ZM_ABS),        ONE("softplus", ZM_SOFTPLUS),
-    POSITIVE("relu", ZM_RELU),    {.name = "clamp1", .n_in = 1, .shape = {{1, {70}}}, .attr.i[0] = ZM_CLAMP1, .lo = -0.9F, .hi = 0.9F},
+    ONE("identity", ZM_IDENTITY),
+    ONE("silu", ZM_SILU),
+    ONE("gelu_tanh", ZM_GELU_TANH),
+    ONE("gelu_erf", ZM_GELU_ERF),
+    ONE("sigmoid", ZM_SIGMOID),
+    ONE("tanh", ZM_TANH),
+    ONE("exp", ZM_EXP),
+    POSITIVE("log", ZM_LOG),
+    POSITIVE("sqrt", ZM_SQRT),
+    ONE("square", ZM_SQUARE),
+    POSITIVE("abs", ZM_ABS),
+    ONE("softplus", ZM_SOFTPLUS),
+    POSITIVE("relu", ZM_RELU),
+    {.name = "clamp1", .n_in = 1, .shape = {{1, {70}}}, .attr.i[0] = ZM_CLAMP1, .lo = -0.9F, .hi = 0.9F},
     {.name = "silu long", .n_in = 1, .shape = {{1, {100003}}}, .attr.i[0] = ZM_SILU, .lo = -20, .hi = 20},
 };
 static const zm_op_case unary_grad_cases[] = {
-    TWO("silu", ZM_SILU), TWO("gelu_tanh", ZM_GELU_TANH), TWO("gelu_erf", ZM_GELU_ERF), TWO("sigmoid", ZM_SIGMOID),
-    TWO("tanh", ZM_TANH), TWO("exp", ZM_EXP),             TWO("square", ZM_SQUARE),     TWO("abs", ZM_ABS),
-    TWO("relu", ZM_RELU), TWO("softplus", ZM_SOFTPLUS),   TWO("clamp1", ZM_CLAMP1),     TWO("identity", ZM_IDENTITY),
+    TWO("silu", ZM_SILU),         TWO("gelu_tanh", ZM_GELU_TANH),
+    TWO("gelu_erf", ZM_GELU_ERF), TWO("sigmoid", ZM_SIGMOID),
+    TWO("tanh", ZM_TANH),         TWO("exp", ZM_EXP),
+    TWO("square", ZM_SQUARE),     TWO("abs", ZM_ABS),
+    TWO("relu", ZM_RELU),         TWO("softplus", ZM_SOFTPLUS),
+    TWO("clamp1", ZM_CLAMP1),     TWO("identity", ZM_IDENTITY),
 };
 static const zm_op_case affine_cases[] = {
     {.name = "scale and shift", .n_in = 1, .shape = {{3, {2, 5, 7}}}, .attr.f = {-1.5, 0.25}},
     {.name = "one element", .n_in = 1, .shape = {{1, {1}}}, .attr.f = {3, 0}},
 };
 
-const zm_op zm_op_unary = {.name = "unary", .min_in = 1, .max_in = 1, .shape = unary_shape, .reference = unary_reference,
-                           .gradient = unary_gradient, .in_place = true, .tolerance = 2e-6, ZM_CASES(unary_cases)};
-const zm_op zm_op_unary_grad = {.name = "unary_grad", .min_in = 2, .max_in = 2, .shape = unary_grad_shape,
-                                .reference = unary_grad_reference, .in_place = true, .tolerance = 3e-6, ZM_CASES(unary_grad_cases)};
-const zm_op zm_op_affine = {.name = "affine", .min_in = 1, .max_in = 1, .shape = affine_shape, .reference = affine_reference,
-                            .gradient = affine_gradient, .in_place = true, .tolerance = 1e-6, ZM_CASES(affine_cases)};
+const zm_op zm_op_unary = {.name = "unary",
+                           .min_in = 1,
+                           .max_in = 1,
+                           .shape = unary_shape,
+                           .reference = unary_reference,
+                           .gradient = unary_gradient,
+                           .in_place = true,
+                           .tolerance = 2e-6,
+                           ZM_CASES(unary_cases)};
+const zm_op zm_op_unary_grad = {.name = "unary_grad",
+                                .min_in = 2,
+                                .max_in = 2,
+                                .shape = unary_grad_shape,
+                                .reference = unary_grad_reference,
+                                .in_place = true,
+                                .tolerance = 3e-6,
+                                ZM_CASES(unary_grad_cases)};
+const zm_op zm_op_affine = {.name = "affine",
+                            .min_in = 1,
+                            .max_in = 1,
+                            .shape = affine_shape,
+                            .reference = affine_reference,
+                            .gradient = affine_gradient,
+                            .in_place = true,
+                            .tolerance = 1e-6,
+                            ZM_CASES(affine_cases)};
 
 zm_tensor *zm_unary(zm_graph *g, zm_unary_kind k, zm_tensor *x)
 {

@@ -33,7 +33,9 @@ struct zm_generator {
 static zm_status check_text(const char *what, const char *text, zm_error *err)
 {
     if (!text || !text[strspn(text, " \t\r\n")])
-        return zm_fail(err, ZM_E_USAGE, "the %s is empty; say what the video should show, for example \"a red ball bounces on the grass\"", what);
+        return zm_fail(
+            err, ZM_E_USAGE,
+            "the %s is empty; say what the video should show, for example \"a red ball bounces on the grass\"", what);
     return ZM_OK;
 }
 
@@ -43,8 +45,16 @@ static zm_status check_size(const zm_request *r, const zm_model *m, zm_error *er
     int stride = zm_vae_spatial_stride(m->vae), gx = stride * patch[2], gy = stride * patch[1];
     if (r->width % gx || r->height % gy || r->width < gx || r->height < gy || r->width > 8192 || r->height > 8192) {
         int w = (r->width + gx / 2) / gx * gx, h = (r->height + gy / 2) / gy * gy;
-        return zm_fail(err, ZM_E_USAGE, "size %dx%d does not fit this model: width must be a multiple of %d and height of %d; %dx%d would do", r->width, r->height,
-                       gx, gy, w < gx ? gx : w > 8192 ? 8192 / gx * gx : w, h < gy ? gy : h > 8192 ? 8192 / gy * gy : h);
+        return zm_fail(
+            err, ZM_E_USAGE,
+            "size %dx%d does not fit this model: width must be a multiple of %d and height of %d; %dx%d would do",
+            r->width, r->height, gx, gy,
+            w < gx     ? gx
+            : w > 8192 ? 8192 / gx * gx
+                       : w,
+            h < gy     ? gy
+            : h > 8192 ? 8192 / gy * gy
+                       : h);
     }
     return ZM_OK;
 }
@@ -96,7 +106,12 @@ static zm_status make_network(zm_generator *g, zm_error *err)
     if (!(g->graph = zm_graph_new()))
         return zm_fail(err, ZM_E_NOMEM, "out of memory for a graph");
     zm_build b = zm_build_begin(g->graph, g->m->dit_part.params, false, false);
-    g->in = zm_dit_input_leaves(&b, g->m->dit, &(zm_dit_sizes){.batch = g->branches, .frames = g->frames, .height = g->height, .width = g->width, .text_len = g->text_len});
+    g->in = zm_dit_input_leaves(&b, g->m->dit,
+                                &(zm_dit_sizes){.batch = g->branches,
+                                                .frames = g->frames,
+                                                .height = g->height,
+                                                .width = g->width,
+                                                .text_len = g->text_len});
     g->velocity = zm_output(g->graph, zm_dit_build(&b, g->m->dit, &g->in));
     zm_status s = zm_graph_finish(g->graph, err);
     return s ? s : zm_exec_new(&g->exec, g->graph, NULL, err);
@@ -106,14 +121,16 @@ static zm_status make_memory(zm_generator *g, zm_error *err)
 {
     for (int i = 0; i < ZM_SLOT_COUNT; i++)
         if (!(g->slot[i] = zm_aligned_alloc((size_t)g->each * sizeof(float))))
-            return zm_fail(err, ZM_E_NOMEM, "out of memory for latents of %d x %d x %d", g->frames, g->height, g->width);
+            return zm_fail(err, ZM_E_NOMEM, "out of memory for latents of %d x %d x %d", g->frames, g->height,
+                           g->width);
     int most = zm_vae_temporal_stride(g->m->vae);
     g->pixels = zm_aligned_alloc((size_t)most * (size_t)g->px_width * (size_t)g->px_height * 3 * sizeof(float));
     if (!g->pixels)
         return zm_fail(err, ZM_E_NOMEM, "out of memory for frames of %d x %d pixels", g->px_width, g->px_height);
     zm_status s = zm_frame_init(&g->picture, g->px_width, g->px_height, err);
     if (!s)
-        s = zm_vae_stream_open(&g->decoder, g->m->vae, g->m->vae_part.params, ZM_VAE_DECODE, g->px_height, g->px_width, NULL, err);
+        s = zm_vae_stream_open(&g->decoder, g->m->vae, g->m->vae_part.params, ZM_VAE_DECODE, g->px_height, g->px_width,
+                               NULL, err);
     return s;
 }
 
@@ -124,8 +141,15 @@ zm_status zm_generator_new(zm_generator **out, const zm_model *m, const zm_reque
     if (!g)
         return zm_fail(err, ZM_E_NOMEM, "out of memory for a generator");
     int stride = zm_vae_spatial_stride(m->vae), time = zm_vae_temporal_stride(m->vae);
-    *g = (zm_generator){.m = m, .branches = r->guidance == 1 ? 1 : 2, .px_width = r->width, .px_height = r->height, .width = r->width / stride,
-                        .height = r->height / stride, .frames = (r->frames - 1 + time - 1) / time + 1, .z = zm_vae_z_dim(m->vae), .text_len = m->config.dit.text_len};
+    *g = (zm_generator){.m = m,
+                        .branches = r->guidance == 1 ? 1 : 2,
+                        .px_width = r->width,
+                        .px_height = r->height,
+                        .width = r->width / stride,
+                        .height = r->height / stride,
+                        .frames = (r->frames - 1 + time - 1) / time + 1,
+                        .z = zm_vae_z_dim(m->vae),
+                        .text_len = m->config.dit.text_len};
     g->each = (int64_t)g->frames * g->height * g->width * g->z;
     zm_status s = make_text(g, err);
     if (!s)
@@ -167,7 +191,8 @@ const float *zm_generator_latent(const zm_generator *g, int *frames, int *height
 
 size_t zm_generator_bytes(const zm_generator *g)
 {
-    return zm_exec_bytes(g->exec) + zm_exec_bytes(g->text_exec) + zm_vae_stream_bytes(g->decoder) + ZM_SLOT_COUNT * (size_t)g->each * sizeof(float);
+    return zm_exec_bytes(g->exec) + zm_exec_bytes(g->text_exec) + zm_vae_stream_bytes(g->decoder) +
+           ZM_SLOT_COUNT * (size_t)g->each * sizeof(float);
 }
 
 /* ---- a clip ---- */
@@ -181,7 +206,8 @@ static zm_status encode_text(zm_generator *g, const zm_request *r, zm_error *err
     memset(ids, 0, zm_tensor_bytes(g->text.ids));
     for (int b = 0; b < g->branches; b++) {
         size_t n, whole;
-        zm_status s = zm_tokenizer_encode(g->m->tokenizer, text[b], ids + b * g->text_len, (size_t)g->text_len, &n, &whole, err);
+        zm_status s =
+            zm_tokenizer_encode(g->m->tokenizer, text[b], ids + b * g->text_len, (size_t)g->text_len, &n, &whole, err);
         if (s)
             return s;
         len[b] = (int32_t)n;
@@ -192,7 +218,8 @@ static zm_status encode_text(zm_generator *g, const zm_request *r, zm_error *err
     float *context = g->in.context->data;
     zm_exec_read(g->text_exec, g->context, context);
     for (int b = 0; b < g->branches; b++)
-        memset(context + (b * g->text_len + len[b]) * dim, 0, (size_t)(g->text_len - len[b]) * (size_t)dim * sizeof *context);
+        memset(context + (b * g->text_len + len[b]) * dim, 0,
+               (size_t)(g->text_len - len[b]) * (size_t)dim * sizeof *context);
     return ZM_OK;
 }
 
@@ -247,8 +274,8 @@ static zm_status show_preview(zm_generator *g, const zm_step *step, const zm_wat
     if (!w->preview || step->x0_set < 0)
         return ZM_OK;
     if (!g->sketch) {
-        zm_status s = zm_vae_stream_open(&g->sketch, g->m->vae, g->m->vae_part.params, ZM_VAE_DECODE, g->px_height, g->px_width,
-                                         &(zm_vae_stream_options){.keep_graphs = true}, err);
+        zm_status s = zm_vae_stream_open(&g->sketch, g->m->vae, g->m->vae_part.params, ZM_VAE_DECODE, g->px_height,
+                                         g->px_width, &(zm_vae_stream_options){.keep_graphs = true}, err);
         if (s)
             return s;
     }

@@ -53,7 +53,10 @@ static zm_status open_networks(zm_model *m, const uint64_t *seed, zm_error *err)
         if (!(part[i]->params = zm_params_new()))
             return zm_fail(err, ZM_E_NOMEM, "out of memory for parameters");
     if (!c->has_text || !c->has_vae || !c->tokenizer_path)
-        return zm_fail(err, ZM_E_MISSING, "%s: no %s in its config.json", c->name, !c->has_text ? "text_encoder" : !c->has_vae ? "vae" : "tokenizer");
+        return zm_fail(err, ZM_E_MISSING, "%s: no %s in its config.json", c->name,
+                       !c->has_text  ? "text_encoder"
+                       : !c->has_vae ? "vae"
+                                     : "tokenizer");
     zm_status s = zm_dit_declare(&m->dit, &c->dit, m->dit_part.params, NULL, err);
     if (!s)
         s = zm_text_encoder_declare(&m->text, &c->text, m->text_part.params, NULL, err);
@@ -70,9 +73,11 @@ static zm_status open_networks(zm_model *m, const uint64_t *seed, zm_error *err)
     if (!s)
         s = fill_part(&m->vae_part, c->vae_path, "video autoencoder", NULL, err);
     if (!s && (int64_t)zm_tokenizer_count(m->tokenizer) > c->text.vocab)
-        s = zm_fail(err, ZM_E_SHAPE, "%s: %zu pieces, the text encoder has %d", c->tokenizer_path, zm_tokenizer_count(m->tokenizer), c->text.vocab);
+        s = zm_fail(err, ZM_E_SHAPE, "%s: %zu pieces, the text encoder has %d", c->tokenizer_path,
+                    zm_tokenizer_count(m->tokenizer), c->text.vocab);
     if (!s && zm_vae_z_dim(m->vae) != c->dit.out_dim)
-        s = zm_fail(err, ZM_E_SHAPE, "%s: the autoencoder has %d latent channels, the transformer %d", c->name, zm_vae_z_dim(m->vae), c->dit.out_dim);
+        s = zm_fail(err, ZM_E_SHAPE, "%s: the autoencoder has %d latent channels, the transformer %d", c->name,
+                    zm_vae_z_dim(m->vae), c->dit.out_dim);
     return s;
 }
 

@@ -27,7 +27,10 @@ zm_status zm_checkpoint_save(const char *path, zm_opt *o, int64_t step, const ch
         zm_opt_state_at(o, i, name[i], NAME_BYTES, &data, &shape);
         if (!data)
             continue;
-        w[used] = (zm_weight){.name = name[i], .dtype = ZM_F32, .rank = shape->rank, .data = data,
+        w[used] = (zm_weight){.name = name[i],
+                              .dtype = ZM_F32,
+                              .rank = shape->rank,
+                              .data = data,
                               .bytes = (size_t)zm_shape_elems(*shape) * 4};
         memcpy(w[used].dim, shape->dim, sizeof shape->dim);
         used++;
@@ -47,9 +50,11 @@ static zm_status load_tensor(const zm_weights *w, const char *name, float *data,
     zm_status s = zm_weights_find(&t, w, name, err);
     if (s)
         return s;
-    bool fits = t->dtype == ZM_F32 && t->rank == shape->rank && !memcmp(t->dim, shape->dim, (size_t)t->rank * sizeof *t->dim);
+    bool fits =
+        t->dtype == ZM_F32 && t->rank == shape->rank && !memcmp(t->dim, shape->dim, (size_t)t->rank * sizeof *t->dim);
     if (!fits)
-        return zm_fail(err, ZM_E_FORMAT, "%s: %s has another shape than this configuration asks for", zm_weights_path(w), name);
+        return zm_fail(err, ZM_E_FORMAT, "%s: %s has another shape than this configuration asks for",
+                       zm_weights_path(w), name);
     memcpy(data, t->data, t->bytes);
     return ZM_OK;
 }
@@ -63,8 +68,10 @@ zm_status zm_checkpoint_load(const char *path, zm_opt *o, int64_t *step, const c
     const char *made_by = zm_weights_meta_str(w, "fingerprint");
     uint64_t at = 0;
     if (!made_by || strcmp(made_by, fingerprint))
-        s = zm_fail(err, ZM_E_FORMAT, "%s: made by another configuration (%s, this one is %s); train without --resume or restore the old settings",
-                    path, made_by ? made_by : "none named", fingerprint);
+        s = zm_fail(
+            err, ZM_E_FORMAT,
+            "%s: made by another configuration (%s, this one is %s); train without --resume or restore the old settings",
+            path, made_by ? made_by : "none named", fingerprint);
     else if (!zm_weights_meta_u64(w, "step", &at) || at > INT64_MAX)
         s = zm_fail(err, ZM_E_FORMAT, "%s: no step count in its metadata", path);
     for (int i = 0; !s && i < zm_opt_state_count(o); i++) {

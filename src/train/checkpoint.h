@@ -9,6 +9,7 @@
 ZM_MUST zm_status zm_checkpoint_save(const char *path, zm_opt *o, int64_t step, const char *fingerprint, zm_error *err);
 /* Load it back; *step receives the finished steps.  ZM_E_MISSING: no such file; ZM_E_FORMAT: made by another
  * configuration (fingerprint), or a tensor is missing or has another shape. */
-ZM_MUST zm_status zm_checkpoint_load(const char *path, zm_opt *o, int64_t *step, const char *fingerprint, zm_error *err);
+ZM_MUST zm_status zm_checkpoint_load(const char *path, zm_opt *o, int64_t *step, const char *fingerprint,
+                                     zm_error *err);
 
 #endif

@@ -17,13 +17,15 @@ zm_status zm_pool_fill(zm_pool *out, const zm_clip_source *source, int64_t first
     out->mask = calloc((size_t)n, pixels);
     if (!out->rgb || !out->mask) {
         zm_pool_release(out);
-        return zm_fail(err, ZM_E_NOMEM, "no memory for %" PRId64 " clips of %d x %d pixels and %d frames", n, source->width, source->height, source->frames);
+        return zm_fail(err, ZM_E_NOMEM, "no memory for %" PRId64 " clips of %d x %d pixels and %d frames", n,
+                       source->width, source->height, source->frames);
     }
     zm_error first_error = {0};
 #pragma omp parallel for schedule(dynamic)
     for (int64_t i = 0; i < n; i++) {
         zm_error e = {0};
-        if (source->clip(source->user, first + i, out->rgb + (size_t)i * pixels * 3, out->mask + (size_t)i * pixels, &e)) {
+        if (source->clip(source->user, first + i, out->rgb + (size_t)i * pixels * 3, out->mask + (size_t)i * pixels,
+                         &e)) {
 #pragma omp critical(zm_pool_error)
             if (!first_error.code)
                 first_error = e;
@@ -44,7 +46,8 @@ void zm_pool_release(zm_pool *p)
 
 void zm_pool_window(const zm_pool *p, int64_t clip, int start, int frames, float inside, float *video, float *weight)
 {
-    size_t frame = (size_t)p->width * (size_t)p->height, at = ((size_t)clip * (size_t)p->frames + (size_t)start) * frame;
+    size_t frame = (size_t)p->width * (size_t)p->height,
+           at = ((size_t)clip * (size_t)p->frames + (size_t)start) * frame;
     size_t n = frame * (size_t)frames;
     const uint8_t *rgb = p->rgb + at * 3, *mask = p->mask + at;
     for (size_t i = 0; i < 3 * n; i++)

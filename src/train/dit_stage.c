@@ -50,7 +50,8 @@ static zm_status tokenize(zm_dit_stage *s, int which, const zm_latents *l, const
         size_t count = 0;
         zm_error e = {0};
         zm_latents_caption(l, i / l->captions, (int)(i % l->captions), line);
-        if (zm_tokenizer_encode(tokenizer, line, s->ids[which] + i * s->text_len, (size_t)s->text_len, &count, NULL, &e)) {
+        if (zm_tokenizer_encode(tokenizer, line, s->ids[which] + i * s->text_len, (size_t)s->text_len, &count, NULL,
+                                &e)) {
 #pragma omp critical(zm_dit_tokens)
             first = e;
         }
@@ -64,7 +65,10 @@ static zm_tensor *build_batch(zm_dit_stage *s, zm_build *b, batch *t, int n)
     const zm_latents *l = s->train;
     t->n = n;
     t->text = zm_text_input_leaves(b, s->text, n, s->text_len);
-    t->in = zm_dit_input_leaves(b, s->dit, &(zm_dit_sizes){.batch = n, .frames = l->frames, .height = l->height, .width = l->width, .text_len = s->text_len});
+    t->in = zm_dit_input_leaves(
+        b, s->dit,
+        &(zm_dit_sizes){
+            .batch = n, .frames = l->frames, .height = l->height, .width = l->width, .text_len = s->text_len});
     t->in.context = zm_text_encoder_build(b, s->text, &t->text);
     t->in.context_mask = zm_input(b->g, ZM_F32, ZM_SHAPE(n, s->text_len, 1), "context_mask");
     t->target = zm_input(b->g, ZM_F32, ZM_SHAPE(n, l->frames, l->height, l->width, l->z), "target");
@@ -106,12 +110,15 @@ static void put_text(zm_dit_stage *s, batch *t, int which, int i, int64_t captio
 }
 
 /* Clip `clip` noised to sigma[f] into place i of a batch. */
-static void put_clip(zm_dit_stage *s, batch *t, const zm_latents *l, int i, int64_t clip, const float *sigma, int given, zm_rng *r)
+static void put_clip(zm_dit_stage *s, batch *t, const zm_latents *l, int i, int64_t clip, const float *sigma, int given,
+                     zm_rng *r)
 {
     int64_t cells = (int64_t)l->height * l->width, each = cells * l->z, dim = zm_dim(t->in.time, 1);
     double timestep[64];
-    float *noise = (float *)t->target->data + (int64_t)i * l->frames * each; /* the target's place holds the noise first */
-    float *x = (float *)t->in.x->data + (int64_t)i * l->frames * each, *weight = (float *)t->weight->data + (int64_t)i * l->frames * cells;
+    float *noise =
+        (float *)t->target->data + (int64_t)i * l->frames * each; /* the target's place holds the noise first */
+    float *x = (float *)t->in.x->data + (int64_t)i * l->frames * each,
+          *weight = (float *)t->weight->data + (int64_t)i * l->frames * cells;
     zm_rng_normals(r, noise, (size_t)(l->frames * each));
     for (int f = 0; f < l->frames; f++) {
         const uint16_t *latent = l->latent + (clip * l->frames + f) * each;
@@ -152,7 +159,8 @@ static zm_status fill(void *user, int64_t step, zm_error *err)
     for (int i = 0; i < t->n; i++) {
         zm_rng r = zm_rng_init(s->o.seed, 0x100000000u + (uint64_t)(step * t->n + i));
         float sigma[64];
-        int64_t clip = zm_rng_below(&r, (uint32_t)l->n), caption = clip * l->captions + zm_rng_below(&r, (uint32_t)l->captions);
+        int64_t clip = zm_rng_below(&r, (uint32_t)l->n),
+                caption = clip * l->captions + zm_rng_below(&r, (uint32_t)l->captions);
         bool drop = zm_rng_uniform(&r) < (float)s->o.prompt_dropout;
         int given = draw_levels(s, &r, sigma, l->frames);
         put_text(s, t, 0, i, drop ? -1 : caption);
@@ -208,8 +216,8 @@ static zm_status validate(void *user, int64_t step, char *text, size_t cap, zm_e
             return st;
     }
     zm_status st = held_out_loss(s, 0.9F, true, &shuffled, err);
-    snprintf(text, cap, "loss at sigma .1 .3 .5 .7 .9: %.3f %.3f %.3f %.3f %.3f; at .9 with prompts exchanged %.3f", loss[0], loss[1], loss[2], loss[3],
-             loss[4], shuffled);
+    snprintf(text, cap, "loss at sigma .1 .3 .5 .7 .9: %.3f %.3f %.3f %.3f %.3f; at .9 with prompts exchanged %.3f",
+             loss[0], loss[1], loss[2], loss[3], loss[4], shuffled);
     return st;
 }
 
@@ -227,17 +235,26 @@ static zm_status make_check_graph(zm_dit_stage *s, zm_error *err)
     return st;
 }
 
-zm_status zm_dit_stage_new(zm_dit_stage **out, const zm_dit *dit, const zm_text_encoder *text, const zm_params *p, const zm_tokenizer *tokenizer,
-                           const zm_latents *train, const zm_latents *held, const zm_dit_stage_options *o, zm_error *err)
+zm_status zm_dit_stage_new(zm_dit_stage **out, const zm_dit *dit, const zm_text_encoder *text, const zm_params *p,
+                           const zm_tokenizer *tokenizer, const zm_latents *train, const zm_latents *held,
+                           const zm_dit_stage_options *o, zm_error *err)
 {
     *out = NULL;
     const zm_dit_config *c = zm_dit_config_of(dit);
     if (c->in_dim != train->z || train->frames > 64)
-        return zm_fail(err, ZM_E_SHAPE, "latents have %d channels and %d frames; the network takes %d channels and at most 64 frames", train->z, train->frames, c->in_dim);
+        return zm_fail(err, ZM_E_SHAPE,
+                       "latents have %d channels and %d frames; the network takes %d channels and at most 64 frames",
+                       train->z, train->frames, c->in_dim);
     zm_dit_stage *s = calloc(1, sizeof *s);
     if (!s)
         return zm_fail(err, ZM_E_NOMEM, "out of memory for a training stage");
-    *s = (zm_dit_stage){.dit = dit, .text = text, .p = p, .train = train, .held = held, .o = *o, .text_len = c->text_len,
+    *s = (zm_dit_stage){.dit = dit,
+                        .text = text,
+                        .p = p,
+                        .train = train,
+                        .held = held,
+                        .o = *o,
+                        .text_len = c->text_len,
                         .empty_id = zm_tokenizer_special(tokenizer, ZM_TOKEN_EOS)};
     zm_status st = tokenize(s, 0, train, tokenizer, err);
     if (!st)
@@ -269,6 +286,11 @@ zm_stage zm_dit_stage_interface(zm_dit_stage *s)
     const zm_latents *l = s->train;
     const int *patch = zm_dit_config_of(s->dit)->patch_size;
     double tokens = (double)(l->frames / patch[0]) * (l->height / patch[1]) * (l->width / patch[2]);
-    return (zm_stage){.name = "dit", .user = s, .tokens_per_step = tokens * s->o.batch, .tokens_name = "tokens", .build = build, .fill = fill,
+    return (zm_stage){.name = "dit",
+                      .user = s,
+                      .tokens_per_step = tokens * s->o.batch,
+                      .tokens_name = "tokens",
+                      .build = build,
+                      .fill = fill,
                       .validate = validate};
 }

@@ -23,9 +23,9 @@ typedef struct zm_dit_stage zm_dit_stage;
 
 /* Everything is borrowed and must outlive the stage; p holds the parameters of both networks.
  * ZM_E_SHAPE: the latents' channels are not the network's. */
-ZM_MUST zm_status zm_dit_stage_new(zm_dit_stage **out, const zm_dit *dit, const zm_text_encoder *text, const zm_params *p,
-                                   const zm_tokenizer *tokenizer, const zm_latents *train, const zm_latents *held,
-                                   const zm_dit_stage_options *o, zm_error *err);
+ZM_MUST zm_status zm_dit_stage_new(zm_dit_stage **out, const zm_dit *dit, const zm_text_encoder *text,
+                                   const zm_params *p, const zm_tokenizer *tokenizer, const zm_latents *train,
+                                   const zm_latents *held, const zm_dit_stage_options *o, zm_error *err);
 void zm_dit_stage_free(zm_dit_stage *s);
 zm_stage zm_dit_stage_interface(zm_dit_stage *s);
 

@@ -85,7 +85,8 @@ static zm_status read_captions(zm_folder *f, item *it, zm_error *err)
         memcpy(txt, path, stem);
         memcpy(txt + stem, ".txt", 5);
     }
-    zm_status s = txt ? zm_file_read(&text, NULL, txt, 1 << 20, err) : zm_fail(err, ZM_E_NOMEM, "%s: out of memory", path);
+    zm_status s =
+        txt ? zm_file_read(&text, NULL, txt, 1 << 20, err) : zm_fail(err, ZM_E_NOMEM, "%s: out of memory", path);
     if (s == ZM_E_MISSING)
         zm_error_prefix(err, "%s has no caption", it->video);
     for (char *at = s ? NULL : strtok_r(text, "\r\n", &rest); at && n < MAX_LINES; at = strtok_r(NULL, "\r\n", &rest))
@@ -206,7 +207,10 @@ zm_status zm_folder_open(zm_folder **out, const char *path, const zm_folder_opti
     if (!s)
         s = zm_path_is_dir(path) ? list_folder(f, path, err) : list_lines(f, path, err);
     if (!s && !f->n)
-        s = zm_fail(err, ZM_E_MISSING, "%s: no clips; name.mp4 with name.txt beside it, or JSON lines with video_path and caption, are needed", path);
+        s = zm_fail(
+            err, ZM_E_MISSING,
+            "%s: no clips; name.mp4 with name.txt beside it, or JSON lines with video_path and caption, are needed",
+            path);
     if (!s)
         s = split(f, err);
     if (s)
@@ -260,7 +264,13 @@ static zm_status caption(void *user, int64_t index, int k, char out[ZM_CAPTION_M
 static zm_clip_source source(part *p)
 {
     const zm_folder_options *o = &p->folder->o;
-    return (zm_clip_source){.user = p, .count = p->n, .width = o->width, .height = o->height, .frames = o->frames, .clip = clip, .caption = caption};
+    return (zm_clip_source){.user = p,
+                            .count = p->n,
+                            .width = o->width,
+                            .height = o->height,
+                            .frames = o->frames,
+                            .clip = clip,
+                            .caption = caption};
 }
 
 zm_clip_source zm_folder_train(zm_folder *f)

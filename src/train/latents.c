@@ -28,7 +28,8 @@ static void encoder_free(encoder *e)
     zm_graph_free(e->g);
 }
 
-static zm_status encoder_new(encoder *e, const zm_clip_source *source, const zm_vae *v, const zm_params *p, zm_error *err)
+static zm_status encoder_new(encoder *e, const zm_clip_source *source, const zm_vae *v, const zm_params *p,
+                             zm_error *err)
 {
     *e = (encoder){.g = zm_graph_new()};
     if (!e->g)
@@ -98,7 +99,8 @@ static zm_status add_captions(maker *m, int64_t first, int64_t n, zm_error *err)
 #pragma omp parallel for schedule(dynamic, 8)
     for (int64_t i = 0; i < lines; i++) {
         zm_error mine = {0};
-        if (m->source->caption(m->source->user, first + i / m->o->captions, (int)(i % m->o->captions), line[i], &mine)) {
+        if (m->source->caption(m->source->user, first + i / m->o->captions, (int)(i % m->o->captions), line[i],
+                               &mine)) {
 #pragma omp critical(zm_latents_caption)
             e = mine;
         }
@@ -171,7 +173,8 @@ static zm_status make_all(maker *m, bool measure_stats, zm_error *err)
         zm_pool_release(&pool);
         if (!s && m->o->report && (at / CHUNK) % 8 == 0) {
             double each = (zm_now() - started) / (double)(at + count);
-            fprintf(m->o->report, "latents %" PRId64 "/%" PRId64 "  %.0f clips/s  %.0f s left\n", at + count, n, 1 / each, each * (double)(n - at - count));
+            fprintf(m->o->report, "latents %" PRId64 "/%" PRId64 "  %.0f clips/s  %.0f s left\n", at + count, n,
+                    1 / each, each * (double)(n - at - count));
             fflush(m->o->report);
         }
     }
@@ -183,11 +186,32 @@ static zm_status save(const char *path, const maker *m, zm_error *err)
 {
     int64_t n = m->o->n;
     size_t cells = (size_t)n * (size_t)(m->frames * m->height * m->width), ends = (size_t)(n * m->o->captions) + 1;
-    zm_weight w[] = { /* widest elements first: each tensor stays aligned */
-        {.name = "caption_ends", .dtype = ZM_I64, .rank = 1, .dim = {(int64_t)ends}, .data = m->text_at, .bytes = ends * 8},
-        {.name = "latents", .dtype = ZM_F16, .rank = 5, .dim = {n, m->frames, m->height, m->width, m->z}, .data = m->latent, .bytes = cells * (size_t)m->z * 2},
-        {.name = "mask", .dtype = ZM_U8, .rank = 4, .dim = {n, m->frames, m->height, m->width}, .data = m->mask, .bytes = cells},
-        {.name = "captions", .dtype = ZM_U8, .rank = 1, .dim = {(int64_t)m->text_bytes}, .data = m->text, .bytes = m->text_bytes},
+    zm_weight w[] = {
+        /* widest elements first: each tensor stays aligned */
+        {.name = "caption_ends",
+         .dtype = ZM_I64,
+         .rank = 1,
+         .dim = {(int64_t)ends},
+         .data = m->text_at,
+         .bytes = ends * 8},
+        {.name = "latents",
+         .dtype = ZM_F16,
+         .rank = 5,
+         .dim = {n, m->frames, m->height, m->width, m->z},
+         .data = m->latent,
+         .bytes = cells * (size_t)m->z * 2},
+        {.name = "mask",
+         .dtype = ZM_U8,
+         .rank = 4,
+         .dim = {n, m->frames, m->height, m->width},
+         .data = m->mask,
+         .bytes = cells},
+        {.name = "captions",
+         .dtype = ZM_U8,
+         .rank = 1,
+         .dim = {(int64_t)m->text_bytes},
+         .data = m->text,
+         .bytes = m->text_bytes},
     };
     zm_meta meta[] = {{.key = "key", .type = ZM_META_STR, .str = m->o->key, .n = strlen(m->o->key)}};
     return zm_safetensors_write(path, w, sizeof w / sizeof *w, meta, 1, err);
@@ -197,14 +221,21 @@ zm_status zm_latents_make(const char *path, const zm_clip_source *source, zm_vae
                           const zm_latents_options *o, bool measure_stats, zm_error *err)
 {
     int stride = zm_vae_spatial_stride(v);
-    maker m = {.source = source, .v = v, .o = o, .frames = (source->frames - 1) / zm_vae_temporal_stride(v) + 1,
-               .height = source->height / stride, .width = source->width / stride, .z = zm_vae_z_dim(v)};
+    maker m = {.source = source,
+               .v = v,
+               .o = o,
+               .frames = (source->frames - 1) / zm_vae_temporal_stride(v) + 1,
+               .height = source->height / stride,
+               .width = source->width / stride,
+               .z = zm_vae_z_dim(v)};
     size_t cells = (size_t)o->n * (size_t)(m.frames * m.height * m.width);
     m.each = (int64_t)m.frames * m.height * m.width * m.z;
     m.latent = malloc(cells * (size_t)m.z * 2);
     m.mask = malloc(cells);
     m.text_at = calloc((size_t)(o->n * o->captions) + 1, sizeof *m.text_at);
-    zm_status s = m.latent && m.mask && m.text_at ? encoder_new(&m.e, source, v, p, err) : zm_fail(err, ZM_E_NOMEM, "%s: out of memory for %" PRId64 " latents", path, o->n);
+    zm_status s = m.latent && m.mask && m.text_at
+                      ? encoder_new(&m.e, source, v, p, err)
+                      : zm_fail(err, ZM_E_NOMEM, "%s: out of memory for %" PRId64 " latents", path, o->n);
     if (!s)
         s = make_all(&m, measure_stats, err);
     if (!s)
@@ -232,14 +263,25 @@ static zm_status check(zm_latents *l, const char *path, const char *key, zm_erro
         s = zm_weights_find(&text, l->file, "captions", err);
     if (s)
         return s;
-    bool fits = latent->dtype == ZM_F16 && latent->rank == 5 && mask->rank == 4 && mask->dtype == ZM_U8 && ends->dtype == ZM_I64 && text->dtype == ZM_U8;
+    bool fits = latent->dtype == ZM_F16 && latent->rank == 5 && mask->rank == 4 && mask->dtype == ZM_U8 &&
+                ends->dtype == ZM_I64 && text->dtype == ZM_U8;
     for (int i = 0; fits && i < 4; i++)
         fits = latent->dim[i] == mask->dim[i] && latent->dim[i] > 0 && (i == 0 || latent->dim[i] <= 65536);
-    fits = fits && latent->dim[4] <= ZM_VAE_Z_MAX && (uintptr_t)ends->data % 8 == 0 && (uintptr_t)latent->data % 2 == 0 && (zm_weight_elems(ends) - 1) % (size_t)latent->dim[0] == 0 && zm_weight_elems(ends) > (size_t)latent->dim[0];
+    fits = fits && latent->dim[4] <= ZM_VAE_Z_MAX && (uintptr_t)ends->data % 8 == 0 &&
+           (uintptr_t)latent->data % 2 == 0 && (zm_weight_elems(ends) - 1) % (size_t)latent->dim[0] == 0 &&
+           zm_weight_elems(ends) > (size_t)latent->dim[0];
     if (!fits)
         return zm_fail(err, ZM_E_FORMAT, "%s: tensors of a cache do not fit together", path);
-    *l = (zm_latents){.file = l->file, .n = latent->dim[0], .frames = (int)latent->dim[1], .height = (int)latent->dim[2], .width = (int)latent->dim[3],
-                      .z = (int)latent->dim[4], .latent = latent->data, .mask = mask->data, .text = text->data, .text_at = ends->data,
+    *l = (zm_latents){.file = l->file,
+                      .n = latent->dim[0],
+                      .frames = (int)latent->dim[1],
+                      .height = (int)latent->dim[2],
+                      .width = (int)latent->dim[3],
+                      .z = (int)latent->dim[4],
+                      .latent = latent->data,
+                      .mask = mask->data,
+                      .text = text->data,
+                      .text_at = ends->data,
                       .captions = (int)((zm_weight_elems(ends) - 1) / (size_t)latent->dim[0])};
     for (size_t i = 0; i + 1 < zm_weight_elems(ends); i++)
         if (l->text_at[i] < 0 || l->text_at[i] > l->text_at[i + 1] || l->text_at[i + 1] > (int64_t)text->bytes)

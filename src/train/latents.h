@@ -16,14 +16,14 @@ typedef struct zm_latents {
     const uint16_t *latent;       /* f16 [n,F,H,W,z], normalised per channel */
     const uint8_t *mask;          /* [n,F,H,W]: share of a cell's pixels inside bodies, 255 = all */
     const char *text;
-    const int64_t *text_at;       /* [n*captions+1] */
+    const int64_t *text_at; /* [n*captions+1] */
 } zm_latents;
 
 typedef struct zm_latents_options {
-    int64_t n;        /* clips */
-    int captions;     /* per clip */
-    const char *key;  /* what made it; a cache with another key is made anew */
-    FILE *report;     /* progress for people; NULL: silent */
+    int64_t n;       /* clips */
+    int captions;    /* per clip */
+    const char *key; /* what made it; a cache with another key is made anew */
+    FILE *report;    /* progress for people; NULL: silent */
 } zm_latents_options;
 
 /* Encode n clips of `source` with the parameters as they are, and save them under `path` (beside and renamed).

@@ -52,8 +52,10 @@ static void write_row(FILE *f, const zm_train_row *r)
 
 zm_status zm_train_log_open(zm_train_log *l, const char *dir, const char *name, int64_t first, zm_error *err)
 {
-    *l = (zm_train_log){.csv = zm_path_join(dir, "log.csv"), .png = zm_path_join(dir, "loss.png"),
-                        .notes = zm_path_join(dir, "validation.txt"), .name = strdup(name)};
+    *l = (zm_train_log){.csv = zm_path_join(dir, "log.csv"),
+                        .png = zm_path_join(dir, "loss.png"),
+                        .notes = zm_path_join(dir, "validation.txt"),
+                        .name = strdup(name)};
     if (!l->csv || !l->png || !l->notes || !l->name)
         return zm_fail(err, ZM_E_NOMEM, "%s: out of memory for a log", dir);
     zm_save fresh;
@@ -99,7 +101,9 @@ static zm_status draw(const zm_train_log *l, zm_error *err)
     zm_series series[] = {{.name = "each step", .x = x, .y = y, .n = (size_t)l->n, .colour = 0xc8d4e8},
                           {.name = "smoothed", .x = x, .y = smooth, .n = (size_t)l->n, .colour = 0x1f4e9c}};
     zm_frame picture;
-    zm_status s = zm_plot(&picture, &(zm_plot_options){.title = l->name, .x_label = "step", .y_label = "loss", .log_y = true}, series, 2, err);
+    zm_status s =
+        zm_plot(&picture, &(zm_plot_options){.title = l->name, .x_label = "step", .y_label = "loss", .log_y = true},
+                series, 2, err);
     if (!s) {
         s = zm_picture_write(l->png, &picture, err);
         zm_frame_release(&picture);

@@ -250,7 +250,8 @@ zm_status zm_opt_step(zm_opt *o, const float *const *grad, int64_t step, double 
         if (clip != 1)
             zm_axpby((float *)grad[i], grad[i], t->n, 0, (double)clip);
         double decay = t->param->shape.rank >= 2 ? o->o.weight_decay : 0;
-        zm_adamw_update(t->param->data, grad[i], t->m, t->v, t->n, adam_lr, o->o.beta1, o->o.beta2, o->o.eps, decay, step);
+        zm_adamw_update(t->param->data, grad[i], t->m, t->v, t->n, adam_lr, o->o.beta1, o->o.beta2, o->o.eps, decay,
+                        step);
     }
     double decay = fmin(o->o.ema, (1.0 + (double)step) / (10.0 + (double)step));
     for (int i = 0; !s && o->o.ema > 0 && i < o->n_slot; i++)

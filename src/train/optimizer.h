@@ -32,7 +32,8 @@ void zm_opt_free(zm_opt *o);
 /* One step, `step` counted from 1, learning rates multiplied by `scale` (warm-up, decay).  grad[i] belongs to
  * parameter i (NULL: unused in this loss).  *norm: gradient norm before clipping.  ZM_E_FORMAT: a gradient is not
  * finite; nothing was changed then. */
-ZM_MUST zm_status zm_opt_step(zm_opt *o, const float *const *grad, int64_t step, double scale, double *norm, zm_error *err);
+ZM_MUST zm_status zm_opt_step(zm_opt *o, const float *const *grad, int64_t step, double scale, double *norm,
+                              zm_error *err);
 
 /* The averaged value of parameter i, or its own when there is no average.  decay_i = min(ema, (1+i)/(10+i)). */
 const float *zm_opt_average(const zm_opt *o, int i);

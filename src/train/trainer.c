@@ -112,9 +112,11 @@ static zm_status loop(trainer *t, int64_t first, zm_trainer_result *result, zm_e
         if (!s && o->report && o->log_every && (step % o->log_every == 0 || step == o->steps)) {
             double each = (now - shown) / (double)(step - shown_step);
             fprintf(o->report,
-                    "%s step %" PRId64 "/%" PRId64 "  loss %.4f  norm %.2f  %.0f %s/s  %.0f GFLOPS, %.0f %% of the measured sgemm peak  %.0f s left\n",
-                    t->stage->name, step, o->steps, t->smooth, row.norm, t->stage->tokens_per_step / each, t->stage->tokens_name,
-                    t->flops / each * 1e-9, 100e-9 * t->flops / each / t->peak, each * (double)(o->steps - step));
+                    "%s step %" PRId64 "/%" PRId64
+                    "  loss %.4f  norm %.2f  %.0f %s/s  %.0f GFLOPS, %.0f %% of the measured sgemm peak  %.0f s left\n",
+                    t->stage->name, step, o->steps, t->smooth, row.norm, t->stage->tokens_per_step / each,
+                    t->stage->tokens_name, t->flops / each * 1e-9, 100e-9 * t->flops / each / t->peak,
+                    each * (double)(o->steps - step));
             fflush(o->report);
             shown = now;
             shown_step = step;
@@ -129,19 +131,25 @@ static zm_status loop(trainer *t, int64_t first, zm_trainer_result *result, zm_e
     if (!s && step < o->steps) {
         s = save(t, step, err);
         if (!s)
-            s = zm_fail(err, ZM_E_INTERRUPTED, "stopped after %" PRId64 " of %" PRId64 " steps; --resume continues", step, o->steps);
+            s = zm_fail(err, ZM_E_INTERRUPTED, "stopped after %" PRId64 " of %" PRId64 " steps; --resume continues",
+                        step, o->steps);
     }
-    *result = (zm_trainer_result){.step = step, .loss = t->smooth, .gflops = busy > 0 ? t->flops * (double)since / busy * 1e-9 : 0, .peak = t->peak};
+    *result = (zm_trainer_result){.step = step,
+                                  .loss = t->smooth,
+                                  .gflops = busy > 0 ? t->flops * (double)since / busy * 1e-9 : 0,
+                                  .peak = t->peak};
     return s;
 }
 
-zm_status zm_train(zm_params *p, const zm_stage *stage, const zm_trainer_options *o, zm_trainer_result *result, zm_error *err)
+zm_status zm_train(zm_params *p, const zm_stage *stage, const zm_trainer_options *o, zm_trainer_result *result,
+                   zm_error *err)
 {
     trainer t = {.p = p, .stage = stage, .o = o};
     int64_t first = 0;
     *result = (zm_trainer_result){0};
     t.checkpoint = zm_path_join(o->dir, "checkpoint.safetensors");
-    zm_status s = t.checkpoint ? zm_opt_new(&t.opt, p, &o->opt, err) : zm_fail(err, ZM_E_NOMEM, "out of memory for a path");
+    zm_status s =
+        t.checkpoint ? zm_opt_new(&t.opt, p, &o->opt, err) : zm_fail(err, ZM_E_NOMEM, "out of memory for a path");
     if (!s && o->resume && zm_path_is_file(t.checkpoint))
         s = zm_checkpoint_load(t.checkpoint, t.opt, &first, o->fingerprint, err);
     if (!s)
@@ -151,8 +159,10 @@ zm_status zm_train(zm_params *p, const zm_stage *stage, const zm_trainer_options
     if (!s) {
         t.peak = zm_measure_sgemm_peak(0.5);
         if (o->report)
-            fprintf(o->report, "%s: %" PRId64 " parameters, %.1f GFLOP and %.0f MB a step, measured sgemm peak %.0f GFLOPS%s\n", stage->name,
-                    zm_params_elems(p), t.flops * 1e-9, 1e-6 * (double)zm_exec_bytes(t.x), t.peak, first ? ", resumed" : "");
+            fprintf(o->report,
+                    "%s: %" PRId64 " parameters, %.1f GFLOP and %.0f MB a step, measured sgemm peak %.0f GFLOPS%s\n",
+                    stage->name, zm_params_elems(p), t.flops * 1e-9, 1e-6 * (double)zm_exec_bytes(t.x), t.peak,
+                    first ? ", resumed" : "");
         s = loop(&t, first, result, err);
     }
     if (!s)

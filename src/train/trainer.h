@@ -27,15 +27,15 @@ typedef struct zm_stage {
 } zm_stage;
 
 typedef struct zm_trainer_options {
-    const char *dir; /* log.csv, loss.png and checkpoint.safetensors go here; exists */
+    const char *dir;                 /* log.csv, loss.png and checkpoint.safetensors go here; exists */
     int64_t steps, warmup, cooldown; /* cooldown: last steps, learning rate falls linearly to a twentieth */
     zm_opt_options opt;
     double checkpoint_seconds;
     int64_t log_every, validate_every; /* steps; 0: never */
     bool checkpointing;                /* recompute blocks in the backward pass */
     bool resume;
-    const char *fingerprint; /* what must be equal for a resume: sizes, seed, batch */
-    FILE *report;            /* lines for people; NULL: silent */
+    const char *fingerprint;           /* what must be equal for a resume: sizes, seed, batch */
+    FILE *report;                      /* lines for people; NULL: silent */
     const volatile sig_atomic_t *stop; /* becomes non-zero: save and return ZM_E_INTERRUPTED; may be NULL */
 } zm_trainer_options;
 

@@ -43,7 +43,8 @@ zm_status zm_vae_stage_new(zm_vae_stage **out, zm_vae *v, const zm_params *p, co
     int64_t n = train->count && train->count < o->pool ? train->count : o->pool;
     zm_status st = ZM_OK;
     if (o->frames > train->frames || (o->frames - 1) % zm_vae_temporal_stride(v))
-        st = zm_fail(err, ZM_E_USAGE, "vae.frames is %d; 4n+1 and at most the clips' %d are needed", o->frames, train->frames);
+        st = zm_fail(err, ZM_E_USAGE, "vae.frames is %d; 4n+1 and at most the clips' %d are needed", o->frames,
+                     train->frames);
     if (!st)
         st = zm_pool_fill(&s->pool, train, 0, n, err);
     if (!st)
@@ -75,7 +76,9 @@ static zm_tensor *build(void *user, zm_build *b)
     s->video = zm_input(b->g, ZM_F32, ZM_SHAPE(n, f, s->pool.height, s->pool.width, 3), "video");
     s->weight = zm_input(b->g, ZM_F32, ZM_SHAPE(n, f, s->pool.height, s->pool.width, 1), "weight");
     s->eps = zm_input(b->g, ZM_F32,
-                      ZM_SHAPE(n, (f - 1) / zm_vae_temporal_stride(s->v) + 1, s->pool.height / stride, s->pool.width / stride, zm_vae_z_dim(s->v)), "eps");
+                      ZM_SHAPE(n, (f - 1) / zm_vae_temporal_stride(s->v) + 1, s->pool.height / stride,
+                               s->pool.width / stride, zm_vae_z_dim(s->v)),
+                      "eps");
     return zm_vae_build_loss(b, s->v, s->video, s->weight, s->eps, s->o.kl);
 }
 
@@ -83,7 +86,8 @@ static zm_status fill(void *user, int64_t step, zm_error *err)
 {
     (void)err;
     zm_vae_stage *s = user;
-    int64_t pixels = (int64_t)s->o.frames * s->pool.height * s->pool.width, latents = zm_shape_elems(s->eps->shape) / s->o.batch;
+    int64_t pixels = (int64_t)s->o.frames * s->pool.height * s->pool.width,
+            latents = zm_shape_elems(s->eps->shape) / s->o.batch;
     int windows = (s->pool.frames - s->o.frames) / 4 + 1;
 #pragma omp parallel for
     for (int i = 0; i < s->o.batch; i++) {
@@ -122,7 +126,8 @@ zm_status zm_vae_stage_score(zm_vae_stage *s, zm_vae_score *out, zm_error *err)
         for (int64_t i = 0; i < frame * s->held.frames; i++) {
             double e = 0;
             for (int k = 0; k < 3; k++)
-                e += ((double)got[3 * i + k] - (double)want[3 * i + k]) * ((double)got[3 * i + k] - (double)want[3 * i + k]);
+                e += ((double)got[3 * i + k] - (double)want[3 * i + k]) *
+                     ((double)got[3 * i + k] - (double)want[3 * i + k]);
             all += e;
             place[i / frame] += e;
             inside += mask[i] ? e : 0;
@@ -133,7 +138,9 @@ zm_status zm_vae_stage_score(zm_vae_stage *s, zm_vae_score *out, zm_error *err)
     for (int f = 0; f < s->held.frames; f++)
         worst = fmax(worst, place[f]);
     double n = 3.0 * (double)(frame * s->held.n);
-    *out = (zm_vae_score){.psnr = psnr(all, n * s->held.frames), .psnr_inside = psnr(inside, n_inside), .psnr_worst_frame = psnr(worst, n)};
+    *out = (zm_vae_score){.psnr = psnr(all, n * s->held.frames),
+                          .psnr_inside = psnr(inside, n_inside),
+                          .psnr_worst_frame = psnr(worst, n)};
     free(place);
     return ZM_OK;
 }
@@ -144,11 +151,18 @@ static zm_status validate(void *user, int64_t step, char *text, size_t cap, zm_e
     zm_vae_score score;
     zm_status s = zm_vae_stage_score(user, &score, err);
     if (!s)
-        snprintf(text, cap, "PSNR %.2f dB, inside bodies %.2f dB, worst frame %.2f dB", score.psnr, score.psnr_inside, score.psnr_worst_frame);
+        snprintf(text, cap, "PSNR %.2f dB, inside bodies %.2f dB, worst frame %.2f dB", score.psnr, score.psnr_inside,
+                 score.psnr_worst_frame);
     return s;
 }
 
 zm_stage zm_vae_stage_interface(zm_vae_stage *s)
 {
-    return (zm_stage){.name = "vae", .user = s, .tokens_per_step = s->o.batch, .tokens_name = "clips", .build = build, .fill = fill, .validate = validate};
+    return (zm_stage){.name = "vae",
+                      .user = s,
+                      .tokens_per_step = s->o.batch,
+                      .tokens_name = "clips",
+                      .build = build,
+                      .fill = fill,
+                      .validate = validate};
 }

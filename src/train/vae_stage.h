@@ -8,10 +8,10 @@
 #include "train/trainer.h"
 
 typedef struct zm_vae_stage_options {
-    int batch, frames;     /* windows of `frames` (4n+1) in a batch */
-    int64_t pool;          /* training clips kept in memory */
-    int64_t held_out;      /* clips of `held` used to validate */
-    double inside;         /* weight of pixels inside bodies; outside is 1 */
+    int batch, frames; /* windows of `frames` (4n+1) in a batch */
+    int64_t pool;      /* training clips kept in memory */
+    int64_t held_out;  /* clips of `held` used to validate */
+    double inside;     /* weight of pixels inside bodies; outside is 1 */
     double kl;
     uint64_t seed;
 } zm_vae_stage_options;
@@ -25,7 +25,8 @@ void zm_vae_stage_free(zm_vae_stage *s);
 zm_stage zm_vae_stage_interface(zm_vae_stage *s);
 
 typedef struct zm_vae_score {
-    double psnr, psnr_inside, psnr_worst_frame; /* dB, over all held-out pixels; inside bodies; of the worst frame place */
+    double psnr, psnr_inside,
+        psnr_worst_frame; /* dB, over all held-out pixels; inside bodies; of the worst frame place */
 } zm_vae_score;
 /* Reconstruction of the held-out clips with the parameters as they are. */
 ZM_MUST zm_status zm_vae_stage_score(zm_vae_stage *s, zm_vae_score *out, zm_error *err);

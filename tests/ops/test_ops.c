@@ -21,7 +21,8 @@ static zm_tensor *case_input(zm_graph *g, const zm_op_case *c, int i, bool grad)
         return NULL;
     /* weights in storage dtypes are external leaves (T4) */
     bool stored = c->dtype[i] != ZM_F32 && c->dtype[i] != ZM_I32;
-    zm_tensor *t = stored ? zm_external(g, c->dtype[i], c->shape[i], NULL, "w") : zm_input(g, c->dtype[i], c->shape[i], "x");
+    zm_tensor *t =
+        stored ? zm_external(g, c->dtype[i], c->shape[i], NULL, "w") : zm_input(g, c->dtype[i], c->shape[i], "x");
     if (stored)
         t->data = zm_arena_alloc(zm_graph_arena(g), zm_tensor_bytes(t));
     return grad && c->dtype[i] == ZM_F32 ? zm_want_grad(t) : t;
@@ -125,7 +126,8 @@ static double loss(trial *r, const float *weight)
 }
 
 /* Along a random direction d of input `which`: dot(gradient, d) against (loss(x+hd) - loss(x-hd)) / 2h. */
-static void check_direction(trial *back, trial *plain, const float *weight, int which, zm_rng *rng, double *got, double *want)
+static void check_direction(trial *back, trial *plain, const float *weight, int which, zm_rng *rng, double *got,
+                            double *want)
 {
     int64_t n = zm_shape_elems(plain->in[which]->shape);
     float *x = plain->in[which]->data, *keep = malloc((size_t)n * 8), *d = keep + n;
@@ -196,8 +198,8 @@ static void check_shape_law(const zm_op *op)
     zm_error err = {0};
     zm_tensor *out = zm_node(g, op, NULL, 0, NULL);
     tap_ok(zm_graph_failed(g), "%s refuses to be built from nothing", op->name);
-    tap_ok(zm_dim(out, 0) == 1 && zm_graph_finish(g, &err) == ZM_E_SHAPE && err.text[0], "%s: the error waits in the graph: %s",
-           op->name, err.text);
+    tap_ok(zm_dim(out, 0) == 1 && zm_graph_finish(g, &err) == ZM_E_SHAPE && err.text[0],
+           "%s: the error waits in the graph: %s", op->name, err.text);
     zm_graph_free(g);
 }
 

@@ -65,7 +65,8 @@ zm_status zm_exec_new(zm_exec **out, zm_graph *g, const zm_exec_options *opt, zm
         x->block = zm_aligned_alloc(x->plan.bytes);
         x->scratch = zm_aligned_alloc(x->scratch_bytes);
         if (!x->block || !x->scratch)
-            s = zm_fail(err, ZM_E_NOMEM, "no memory for a plan of %zu bytes and %zu of scratch", x->plan.bytes, x->scratch_bytes);
+            s = zm_fail(err, ZM_E_NOMEM, "no memory for a plan of %zu bytes and %zu of scratch", x->plan.bytes,
+                        x->scratch_bytes);
         else
             memset(x->block, 0, x->plan.bytes);
     }
