@@ -4,6 +4,7 @@
 
 #include <stddef.h>
 
+#include "app/eval.h"
 #include "app/generate.h"
 #include "app/parity.h"
 #include "app/train.h"
@@ -11,8 +12,12 @@
 
 const zm_command zm_commands[] = {
     {"generate", "\"PROMPT\" [-o FILE] [options]", "make a video from a sentence", zm_cmd_generate},
-    {"world", "OUT/ --clips N [--seed S]", "write captioned clips of the toy-box world with ground truth", zm_cmd_world},
-    {"train", "CONFIG.yaml [--resume] [--set KEY=VALUE]", "train a video autoencoder, a text-to-video model or a detector", zm_cmd_train},
+    {"world", "OUT/ --clips N [--seed S]", "write captioned clips of the toy-box world with ground truth",
+     zm_cmd_world},
+    {"train", "CONFIG.yaml [--resume] [--set KEY=VALUE]",
+     "train a video autoencoder, a text-to-video model or a detector", zm_cmd_train},
+    {"eval", "[MODEL] [--prompts FILE] [options]", "prompt adherence and physics scores, beside their ceiling",
+     zm_cmd_eval},
     {"parity", "DIR...", "recompute directories of reference tensors and compare", zm_cmd_parity},
     {NULL, NULL, NULL, NULL},
 };
