@@ -114,6 +114,13 @@ static void finish_panel(const zm_attention_job *j, const block *x, int64_t p, i
     turn_back(y, j->H * j->dv, o, PANEL, n, j->dv);
 }
 
+static void fetch_ahead(const float *x, int64_t stride, int64_t rows, int64_t n)
+{
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t c = 0; c < n; c += 16)
+            __builtin_prefetch(x + r * stride + c, 0, 2);
+}
+
 static void forward(const zm_attention_job *j, int64_t b, int64_t h, int64_t first, float *scratch)
 {
     int64_t d = j->d, dv = j->dv, n = j->Nq - first < j->block ? j->Nq - first : j->block;
@@ -135,6 +142,10 @@ static void forward(const zm_attention_job *j, int64_t b, int64_t h, int64_t fir
             x.top[p * PANEL + i] = -INFINITY;
     }
     for (int64_t k0 = 0; k0 < keys; k0 += tile_size) {
+        fetch_ahead(j->k + ((b * j->Nk + k0) * j->H + h) * d, j->H * d, keys - k0 < tile_size ? keys - k0 : tile_size,
+                    d);
+        fetch_ahead(j->v + ((b * j->Nk + k0) * j->H + h) * dv, j->H * dv, keys - k0 < tile_size ? keys - k0 : tile_size,
+                    dv);
         int64_t some = keys - k0 < tile_size ? keys - k0 : tile_size, token = ((b * j->Nk + k0) * j->H + h);
         for (int64_t p = 0; p < panels; p++) {
             int64_t left = n - p * PANEL, width = left > VW ? PANEL : VW;

@@ -4,7 +4,8 @@
 #include "backend/cpu/simd_math.h"
 #include "backend/cpu/simd_vec.h"
 
-static const float GELU_A = 0.797884561F, GELU_B = 0.044715F; /* sqrt(2 / pi) */
+/* (1 + tanh u) / 2 = sigmoid(2 u), u = sqrt(2 / pi) (x + 0.044715 x^3) */
+static const float GELU_2A = 1.59576912F, GELU_B = 0.044715F;
 
 /* y[i] = expr for all i; y may be one of the operands. */
 #define EACH(expr)                                                                                                     \
@@ -22,7 +23,7 @@ static void unary(zm_unary_kind kind, float *y, const float *x, int64_t n)
         EACH(x[i] / (1.0F + exp_f(-x[i])));
         break;
     case ZM_GELU_TANH:
-        EACH(0.5F * x[i] * (1.0F + tanh_f(GELU_A * (x[i] + GELU_B * x[i] * x[i] * x[i]))));
+        EACH(x[i] * sigmoid_f(GELU_2A * (x[i] + GELU_B * x[i] * x[i] * x[i])));
         break;
     case ZM_GELU_ERF:
         EACH(x[i] * phi_f(x[i]));
@@ -70,8 +71,8 @@ MATH float silu_slope(float x)
 
 MATH float gelu_tanh_slope(float x)
 {
-    float t = tanh_f(GELU_A * (x + GELU_B * x * x * x));
-    return 0.5F * (1.0F + t) + 0.5F * x * (1.0F - t * t) * GELU_A * (1.0F + 3.0F * GELU_B * x * x);
+    float s = sigmoid_f(GELU_2A * (x + GELU_B * x * x * x));
+    return s + x * s * (1.0F - s) * GELU_2A * (1.0F + 3.0F * GELU_B * x * x);
 }
 
 MATH float sigmoid_slope(float x)

@@ -57,6 +57,27 @@ INLINE vf vmax(vf a, vf b)
 #endif
 }
 
+/* Sum of the lanes, halves folded onto each other. */
+INLINE float vsum(vf a)
+{
+#if defined(__AVX512F__)
+    return _mm512_reduce_add_ps((__m512)a);
+#elif defined(__SSE2__)
+#if defined(__AVX2__)
+    __m128 h = _mm_add_ps(_mm256_castps256_ps128((__m256)a), _mm256_extractf128_ps((__m256)a, 1));
+#else
+    __m128 h = (__m128)a;
+#endif
+    h = _mm_add_ps(h, _mm_movehl_ps(h, h));
+    return _mm_cvtss_f32(_mm_add_ss(h, _mm_shuffle_ps(h, h, 1)));
+#else
+    float s = 0;
+    for (int i = 0; i < VW; i++)
+        s += a[i];
+    return s;
+#endif
+}
+
 /* 2^z for z <= 0, -infinity included: relative error 1.1e-7, exactly 0 below 2^-126. */
 INLINE vf vexp2_negative(vf z)
 {
