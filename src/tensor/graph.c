@@ -34,7 +34,7 @@ const char *zm_shape_text(zm_shape s, char *buf, size_t cap)
     size_t at = 0;
     if (cap)
         buf[0] = 0;
-    for (int i = 0; i < s.rank && at < cap; i++)
+    for (int i = 0; i < s.rank && i < ZM_MAX_RANK && at < cap; i++)
         at += (size_t)snprintf(buf + at, cap - at, "%c%lld", i ? ',' : '[', (long long)s.dim[i]);
     if (at < cap)
         snprintf(buf + at, cap - at, "%s", s.rank ? "]" : "[]");

@@ -50,6 +50,15 @@ static int find_spans(layout *l)
     return n;
 }
 
+/* Whether t begins where its memory begins: over a view from the middle, threads would write what others still read. */
+static bool same_start(const zm_tensor *t)
+{
+    for (; t->op && t->op->is_view; t = t->in[0])
+        if (t->attr.i[0])
+            return false;
+    return true;
+}
+
 static void share_in_place(layout *l)
 {
     for (int i = 0; i < l->n; i++) {
@@ -59,7 +68,8 @@ static void share_in_place(layout *l)
         int from = l->of[t->in[0]->id], to = l->of[i];
         if (from < 0 || from == to || l->span[to].bytes == 0)
             continue;
-        bool dies_here = l->span[from].last == i && l->span[from].bytes == l->span[to].bytes;
+        bool dies_here = l->span[from].last == i && same_start(t->in[0]) &&
+                         zm_tensor_bytes(t->in[0]) == zm_tensor_bytes(t) && l->span[from].bytes == l->span[to].bytes;
         for (int k = 1; k < t->n_in; k++) /* the same memory read as another operand would be overwritten early */
             dies_here &= !t->in[k] || l->of[t->in[k]->id] != from;
         if (!dies_here)
