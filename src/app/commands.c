@@ -4,8 +4,10 @@
 
 #include <stddef.h>
 
+#include "app/bench.h"
 #include "app/eval.h"
 #include "app/generate.h"
+#include "app/info.h"
 #include "app/parity.h"
 #include "app/train.h"
 #include "app/world.h"
@@ -19,5 +21,7 @@ const zm_command zm_commands[] = {
     {"eval", "[MODEL] [--prompts FILE] [options]", "prompt adherence and physics scores, beside their ceiling",
      zm_cmd_eval},
     {"parity", "DIR...", "recompute directories of reference tensors and compare", zm_cmd_parity},
+    {"bench", "[NAME...] [--json]", "timings as a fraction of the measured machine peak", zm_cmd_bench},
+    {"info", "FILE|DIR [--tensors] [--json]", "what a weight file or model is", zm_cmd_info},
     {NULL, NULL, NULL, NULL},
 };

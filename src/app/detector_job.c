@@ -18,7 +18,11 @@ typedef struct source {
 
 zm_detector_config zm_detector_world_config(int width, int height, int frames)
 {
-    zm_detector_config c = {.classes = zm_world_core_classes(), .colours = zm_world_count(ZM_ATTR_COLOUR), .width = width, .height = height, .frames = frames};
+    zm_detector_config c = {.classes = zm_world_core_classes(),
+                            .colours = zm_world_count(ZM_ATTR_COLOUR),
+                            .width = width,
+                            .height = height,
+                            .frames = frames};
     zm_detector_config_default(&c);
     c.head[ZM_HEAD_GROUND] = zm_world_core_grounds();
     c.head[ZM_HEAD_LIGHT] = ZM_LIGHT_COUNT;
@@ -58,9 +62,13 @@ static zm_status clip(void *user, int64_t index, uint8_t *rgb, int *answer, zm_d
         if (!there)
             continue;
         /* A body that is half out of the picture is named at the border. */
-        bodies[i] = (zm_detector_body){.cls = t->cls, .colour = t->colour, .visible = t->visible,
-                                       .x = clamp(t->x_px, 0.5f, (float)w->width - 0.5f), .y = clamp(t->y_px, 0.5f, (float)w->height - 0.5f),
-                                       .width = t->box_px[2] - t->box_px[0], .height = t->box_px[3] - t->box_px[1]};
+        bodies[i] = (zm_detector_body){.cls = t->cls,
+                                       .colour = t->colour,
+                                       .visible = t->visible,
+                                       .x = clamp(t->x_px, 0.5f, (float)w->width - 0.5f),
+                                       .y = clamp(t->y_px, 0.5f, (float)w->height - 0.5f),
+                                       .width = t->box_px[2] - t->box_px[0],
+                                       .height = t->box_px[3] - t->box_px[1]};
     }
     free(truth);
     return st;
@@ -85,7 +93,8 @@ zm_status zm_job_detector(zm_job *job, zm_error *err)
     zm_params *p = zm_params_new();
     zm_detector *d = NULL;
     zm_detector_stage *stage = NULL;
-    zm_status s = p ? zm_detector_declare(&d, &sizes, p, err) : zm_fail(err, ZM_E_NOMEM, "out of memory for parameters");
+    zm_status s =
+        p ? zm_detector_declare(&d, &sizes, p, err) : zm_fail(err, ZM_E_NOMEM, "out of memory for parameters");
     if (!s)
         s = zm_params_fill(p, (uint64_t)c->seed, err);
     if (!s)
@@ -96,12 +105,19 @@ zm_status zm_job_detector(zm_job *job, zm_error *err)
     train.world.camera_share = 0.3f;
     source held = train;
     held.seed = 77;
-    zm_detector_source from = {.user = &train, .width = job->width, .height = job->height, .frames = job->frames, .clip = clip, .mirror = mirror};
+    zm_detector_source from = {.user = &train,
+                               .width = job->width,
+                               .height = job->height,
+                               .frames = job->frames,
+                               .clip = clip,
+                               .mirror = mirror};
     zm_detector_source check = from;
     check.user = &held;
-    zm_detector_stage_options o = {.batch = (int)c->batch, .pool = c->data_clips, .held_out = c->data_held_out, .seed = (uint64_t)c->seed};
+    zm_detector_stage_options o = {
+        .batch = (int)c->batch, .pool = c->data_clips, .held_out = c->data_held_out, .seed = (uint64_t)c->seed};
     if (!s && job->report) {
-        fprintf(job->report, "detector: preparing %" PRId64 " clips of %dx%d, %d frames\n", c->data_clips, job->width, job->height, job->frames);
+        fprintf(job->report, "detector: preparing %" PRId64 " clips of %dx%d, %d frames\n", c->data_clips, job->width,
+                job->height, job->frames);
         fflush(job->report);
     }
     if (!s)

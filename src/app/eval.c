@@ -36,7 +36,10 @@ typedef struct bench {
 static zm_status one_clip(bench *b, zm_eval_run *run, zm_eval_maker *maker, int i, zm_error *err)
 {
     const zm_detector_config *c = zm_eval_eye_config(b->eye);
-    zm_world_options world = {.width = c->width, .height = c->height, .frames = c->frames, .camera_share = camera_share,
+    zm_world_options world = {.width = c->width,
+                              .height = c->height,
+                              .frames = c->frames,
+                              .camera_share = camera_share,
                               .split = run->held_out ? ZM_SPLIT_HELDOUT : ZM_SPLIT_TRAIN};
     uint64_t seed = first_scene + (uint64_t)b->o->seed + (uint64_t)i;
     double fps = maker ? maker->request.fps : 8;
@@ -46,7 +49,8 @@ static zm_status one_clip(bench *b, zm_eval_run *run, zm_eval_maker *maker, int 
     zm_scene_sample(&scene, seed, &world);
     zm_scene_prompt(&scene, i & 1 ? ZM_LANG_ZH : ZM_LANG_EN, prompt);
     zm_scene_prompt(&scene, ZM_LANG_EN, english);
-    zm_status s = maker ? zm_eval_make(maker, prompt, seed, b->rgb, err) : zm_world_render(&scene, &world, b->rgb, NULL, NULL, err);
+    zm_status s = maker ? zm_eval_make(maker, prompt, seed, b->rgb, err)
+                        : zm_world_render(&scene, &world, b->rgb, NULL, NULL, err);
     zm_eval_sight sight = {0};
     if (!s)
         s = zm_eval_look(b->eye, b->rgb, fps, &sight, err);
@@ -182,13 +186,16 @@ static zm_status run(const options *o, const char *model, zm_error *err)
 
 int zm_cmd_eval(int argc, char **argv)
 {
-    static const char usage[] = "[MODEL] [--prompts FILE] [options]",
-                      help[] = "Score a model with a small detector trained on the toy-box world: how often it shows what prompts say, whether things fall with one\n"
-                               "gravity.  The ceiling is what the detector says of real renders of the same scenes: its own error is in both columns.";
+    static const char usage
+        [] = "[MODEL] [--prompts FILE] [options]",
+   help[] =
+        "Score a model with a small detector trained on the toy-box world: how often it shows what prompts say, whether things fall with one\n"
+        "gravity.  The ceiling is what the detector says of real renders of the same scenes: its own error is in both columns.";
     options o = {.clips = 96};
     const char *words[1];
     const zm_arg args[] = {
-        {"--prompts", 0, ZM_ARG_STR, &o.prompts, 0, 0, "FILE", "a prompt a line, or JSON lines {\"prompt\", \"object\", \"colour\", \"count\", \"action\", ...}"},
+        {"--prompts", 0, ZM_ARG_STR, &o.prompts, 0, 0, "FILE",
+         "a prompt a line, or JSON lines {\"prompt\", \"object\", \"colour\", \"count\", \"action\", ...}"},
         {"--clips", 0, ZM_ARG_INT, &o.clips, 1, 1e6, "N", "scenes; half as many held-out ones are added [96]"},
         {"--seed", 0, ZM_ARG_INT, &o.seed, 0, 4e8, "S", "of scenes and noise [0]"},
         {"--steps", 0, ZM_ARG_INT, &o.steps, 1, 1000, "N", "denoising steps [the model's]"},

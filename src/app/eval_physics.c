@@ -93,7 +93,8 @@ static bool near_other(const zm_eval_sight *v, int self, int f)
     for (int i = 0; i < v->tracks.n; i++)
         for (int k = f - 1; k <= f + 1; k++) {
             const zm_detection *b = i != self && k >= 0 && k < v->tracks.frames ? &v->tracks.track[i].at[k] : NULL;
-            if (b && b->score > 0 && fabsf(a->x - b->x) < 0.7f * (a->width + b->width) && fabsf(a->y - b->y) < 0.7f * (a->height + b->height))
+            if (b && b->score > 0 && fabsf(a->x - b->x) < 0.7f * (a->width + b->width) &&
+                fabsf(a->y - b->y) < 0.7f * (a->height + b->height))
                 return true;
         }
     return false;
@@ -114,7 +115,8 @@ void zm_eval_physics_add(zm_eval_physics *p, const zm_eval_facts *f, const zm_ev
             continue;
         if (f->action != ZM_ACT_BEHIND) {
             p->tracks++;
-            p->broken += (t->first > 1 && in_the_open(v, i, t->first)) || (t->last < v->tracks.frames - 2 && in_the_open(v, i, t->last));
+            p->broken += (t->first > 1 && in_the_open(v, i, t->first)) ||
+                         (t->last < v->tracks.frames - 2 && in_the_open(v, i, t->last));
         }
         if (!falls || t->cls != f->cls[0])
             continue;

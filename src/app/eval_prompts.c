@@ -31,7 +31,9 @@ static zm_status read_value(int *out, const zm_json *j, const char *key, zm_worl
     if (s || !name)
         return s;
     *out = zm_world_find(a, name);
-    return *out >= 0 ? ZM_OK : zm_fail(err, ZM_E_FORMAT, "%s: %s is \"%s\", which the toy-box world does not know", j->file, key, name);
+    return *out >= 0 ? ZM_OK
+                     : zm_fail(err, ZM_E_FORMAT, "%s: %s is \"%s\", which the toy-box world does not know", j->file,
+                               key, name);
 }
 
 /* A name, or an array of up to two: the subject's and the others'. */
@@ -44,7 +46,8 @@ static zm_status read_pair(int *out, int *n, const zm_json *j, const char *key, 
         return s;
     }
     if (json_array_size(v) > ZM_WORLD_GROUPS)
-        return zm_fail(err, ZM_E_FORMAT, "%s: %s has %zu names, at most %d can be asked for", j->file, key, json_array_size(v), ZM_WORLD_GROUPS);
+        return zm_fail(err, ZM_E_FORMAT, "%s: %s has %zu names, at most %d can be asked for", j->file, key,
+                       json_array_size(v), ZM_WORLD_GROUPS);
     zm_status s = ZM_OK;
     for (int i = 0; !s && i < (int)json_array_size(v); i++) {
         char at[32];
@@ -91,7 +94,8 @@ static json_t *seen_json(const zm_eval_sight *v)
         const zm_track *t = &v->tracks.track[i];
         if (!zm_eval_steady(t, v->tracks.frames))
             continue;
-        json_t *b = json_pack("{s:s, s:i, s:i, s:i}", "object", name_of(ZM_ATTR_CLASS, t->cls, text), "first", t->first, "last", t->last, "frames", t->n);
+        json_t *b = json_pack("{s:s, s:i, s:i, s:i}", "object", name_of(ZM_ATTR_CLASS, t->cls, text), "first", t->first,
+                              "last", t->last, "frames", t->n);
         if (t->cls < ZM_CLASS_SHAPES)
             json_object_set_new(b, "colour", json_string(name_of(ZM_ATTR_COLOUR, t->colour, text)));
         json_array_append_new(bodies, b);
@@ -101,13 +105,17 @@ static json_t *seen_json(const zm_eval_sight *v)
         const char *key;
         zm_world_attr attr;
         zm_detector_head head;
-    } row[] = {{"action", ZM_ATTR_ACTION, ZM_HEAD_ACTION}, {"ground", ZM_ATTR_GROUND, ZM_HEAD_GROUND}, {"light", ZM_ATTR_LIGHT, ZM_HEAD_LIGHT}, {"camera", ZM_ATTR_CAMERA, ZM_HEAD_CAMERA}};
+    } row[] = {{"action", ZM_ATTR_ACTION, ZM_HEAD_ACTION},
+               {"ground", ZM_ATTR_GROUND, ZM_HEAD_GROUND},
+               {"light", ZM_ATTR_LIGHT, ZM_HEAD_LIGHT},
+               {"camera", ZM_ATTR_CAMERA, ZM_HEAD_CAMERA}};
     for (size_t i = 0; j && i < sizeof row / sizeof *row; i++)
         json_object_set_new(j, row[i].key, json_string(name_of(row[i].attr, v->answer[row[i].head], text)));
     return j;
 }
 
-static void print_seen(const work *w, const char *prompt, const json_t *seen, const zm_eval_facts *f, const zm_eval_sight *v)
+static void print_seen(const work *w, const char *prompt, const json_t *seen, const zm_eval_facts *f,
+                       const zm_eval_sight *v)
 {
     printf("%d: %s\n   sees", w->n, prompt);
     size_t i;
@@ -115,10 +123,12 @@ static void print_seen(const work *w, const char *prompt, const json_t *seen, co
     json_array_foreach(json_object_get(seen, "bodies"), i, body)
     {
         const char *colour = json_string_value(json_object_get(body, "colour"));
-        printf("%s %s%s%s", i ? "," : "", colour ? colour : "", colour ? " " : "", json_string_value(json_object_get(body, "object")));
+        printf("%s %s%s%s", i ? "," : "", colour ? colour : "", colour ? " " : "",
+               json_string_value(json_object_get(body, "object")));
     }
-    printf("%s; %s, %s, %s, camera %s\n", i ? "" : " nothing", json_string_value(json_object_get(seen, "action")), json_string_value(json_object_get(seen, "ground")),
-           json_string_value(json_object_get(seen, "light")), json_string_value(json_object_get(seen, "camera")));
+    printf("%s; %s, %s, %s, camera %s\n", i ? "" : " nothing", json_string_value(json_object_get(seen, "action")),
+           json_string_value(json_object_get(seen, "ground")), json_string_value(json_object_get(seen, "light")),
+           json_string_value(json_object_get(seen, "camera")));
     bool any = false;
     for (int a = 0; a < ZM_EVAL_ATTRS; a++) {
         int right = zm_eval_check(f, v, (zm_eval_attr)a);
@@ -131,7 +141,8 @@ static void print_seen(const work *w, const char *prompt, const json_t *seen, co
     fflush(stdout);
 }
 
-static zm_status keep_row(work *w, const char *prompt, json_t *seen, const zm_eval_facts *f, const zm_eval_sight *v, zm_error *err)
+static zm_status keep_row(work *w, const char *prompt, json_t *seen, const zm_eval_facts *f, const zm_eval_sight *v,
+                          zm_error *err)
 {
     json_t *right = json_object();
     for (int a = 0; a < ZM_EVAL_ATTRS; a++) {
@@ -225,7 +236,8 @@ static zm_status print_all(work *w, zm_error *err)
     return s;
 }
 
-zm_status zm_eval_prompts(zm_eval_maker *m, zm_eval_eye *e, const char *path, uint64_t seed, bool json, zm_eval_sheet *sheet, zm_error *err)
+zm_status zm_eval_prompts(zm_eval_maker *m, zm_eval_eye *e, const char *path, uint64_t seed, bool json,
+                          zm_eval_sheet *sheet, zm_error *err)
 {
     const zm_detector_config *c = zm_eval_eye_config(e);
     work w = {.m = m, .e = e, .seed = seed, .json = json, .sheet = sheet, .rows = json_array()};

@@ -21,7 +21,8 @@ static void cell(FILE *out, int width, double share)
 
 static void print_attributes(FILE *out, const zm_eval_report *r)
 {
-    fprintf(out, "%-10s %9s %9s %17s %10s %15s %17s\n", "attribute", "model", "ceiling", "share of ceiling", "untrained", "held-out model", "held-out ceiling");
+    fprintf(out, "%-10s %9s %9s %17s %10s %15s %17s\n", "attribute", "model", "ceiling", "share of ceiling",
+            "untrained", "held-out model", "held-out ceiling");
     for (int a = 0; a < ZM_EVAL_ATTRS; a++) {
         double v[ZM_EVAL_RUNS];
         for (int k = 0; k < ZM_EVAL_RUNS; k++)
@@ -59,7 +60,8 @@ static void print_physics(FILE *out, zm_eval_run *run)
 
 void zm_eval_print(FILE *out, zm_eval_report *r)
 {
-    fprintf(out, "%s: %d held-in and %d held-out scenes", r->model ? r->model : "real renders", r->run[ZM_RUN_CEILING].clips, r->run[ZM_RUN_HELD_CEILING].clips);
+    fprintf(out, "%s: %d held-in and %d held-out scenes", r->model ? r->model : "real renders",
+            r->run[ZM_RUN_CEILING].clips, r->run[ZM_RUN_HELD_CEILING].clips);
     if (r->model)
         fprintf(out, ", %d steps, %d clips of untrained weights", r->steps, r->run[ZM_RUN_UNTRAINED].clips);
     fprintf(out, ", %.0f s\nadherence, %% of the clips whose prompt says it\n", r->seconds);
@@ -82,11 +84,13 @@ static json_t *share_of(int part, int all)
 
 static json_t *attribute_json(const zm_eval_report *r, zm_eval_attr a)
 {
-    static const char *const key[ZM_EVAL_RUNS] = {"model", "ceiling", "untrained", "held_out_model", "held_out_ceiling"};
+    static const char *const key[ZM_EVAL_RUNS] = {"model", "ceiling", "untrained", "held_out_model",
+                                                  "held_out_ceiling"};
     json_t *j = json_pack("{s:s, s:i}", "name", zm_eval_name(a), "asked", r->run[ZM_RUN_CEILING].tally.asked[a]);
     for (int k = 0; j && k < ZM_EVAL_RUNS; k++)
         json_object_set_new(j, key[k], number(zm_eval_share(&r->run[k].tally, a)));
-    double model = zm_eval_share(&r->run[ZM_RUN_MODEL].tally, a), ceiling = zm_eval_share(&r->run[ZM_RUN_CEILING].tally, a);
+    double model = zm_eval_share(&r->run[ZM_RUN_MODEL].tally, a),
+           ceiling = zm_eval_share(&r->run[ZM_RUN_CEILING].tally, a);
     if (j)
         json_object_set_new(j, "share_of_ceiling", number(ceiling > 0 ? model / ceiling : (double)NAN));
     return j;
@@ -98,9 +102,10 @@ static json_t *physics_json(zm_eval_run *run)
     double median = (double)NAN, spread = (double)NAN;
     if (!zm_eval_gravity(p, &median, &spread))
         median = spread = (double)NAN;
-    return json_pack("{s:s, s:i, s:o, s:o, s:i, s:o, s:i, s:o, s:i}", "name", run->name, "clips", run->clips, "gravity_px_s2", number(median), "spread_px_s2",
-                     number(spread), "falls", p->falls, "bounces_that_gain", share_of(p->gains, p->bounces), "bounces", p->bounces, "tracks_broken_in_the_open",
-                     share_of(p->broken, p->tracks), "tracks", p->tracks);
+    return json_pack("{s:s, s:i, s:o, s:o, s:i, s:o, s:i, s:o, s:i}", "name", run->name, "clips", run->clips,
+                     "gravity_px_s2", number(median), "spread_px_s2", number(spread), "falls", p->falls,
+                     "bounces_that_gain", share_of(p->gains, p->bounces), "bounces", p->bounces,
+                     "tracks_broken_in_the_open", share_of(p->broken, p->tracks), "tracks", p->tracks);
 }
 
 zm_status zm_eval_print_json(FILE *out, zm_eval_report *r, zm_error *err)
@@ -111,8 +116,9 @@ zm_status zm_eval_print_json(FILE *out, zm_eval_report *r, zm_error *err)
     for (int k = 0; k < ZM_EVAL_RUNS; k++)
         if (r->run[k].clips)
             json_array_append_new(physics, physics_json(&r->run[k]));
-    json_t *j = json_pack("{s:s?, s:i, s:i, s:i, s:I, s:f, s:f, s:o, s:o}", "model", r->model, "clips", r->run[ZM_RUN_CEILING].clips, "held_out_clips",
-                          r->run[ZM_RUN_HELD_CEILING].clips, "steps", r->steps, "seed", (json_int_t)r->seed, "seconds", r->seconds, "world_gravity_px_s2",
+    json_t *j = json_pack("{s:s?, s:i, s:i, s:i, s:I, s:f, s:f, s:o, s:o}", "model", r->model, "clips",
+                          r->run[ZM_RUN_CEILING].clips, "held_out_clips", r->run[ZM_RUN_HELD_CEILING].clips, "steps",
+                          r->steps, "seed", (json_int_t)r->seed, "seconds", r->seconds, "world_gravity_px_s2",
                           gravity_px(r), "attributes", attributes, "physics", physics);
     char *text = j ? json_dumps(j, JSON_REAL_PRECISION(5)) : NULL;
     if (text)

@@ -30,8 +30,10 @@ static zm_status check_world(const zm_detector_config *c, const char *path, zm_e
 {
     zm_detector_config want = zm_detector_world_config(c->width, c->height, c->frames);
     if (c->classes != want.classes || c->colours != want.colours || memcmp(c->head, want.head, sizeof c->head) != 0)
-        return zm_fail(err, ZM_E_UNSUPPORTED, "%s: this detector knows %d classes and %d colours, the toy-box world has %d and %d; train it again", path, c->classes,
-                       c->colours, want.classes, want.colours);
+        return zm_fail(
+            err, ZM_E_UNSUPPORTED,
+            "%s: this detector knows %d classes and %d colours, the toy-box world has %d and %d; train it again", path,
+            c->classes, c->colours, want.classes, want.colours);
     return ZM_OK;
 }
 
@@ -107,11 +109,13 @@ zm_status zm_eval_look(zm_eval_eye *e, const uint8_t *rgb, double fps, zm_eval_s
     return zm_tracks_find(&out->tracks, c, e->cells, c->frames, c->width, c->height, err);
 }
 
-zm_status zm_eval_maker_open(zm_eval_maker *m, const char *path, bool untrained, const zm_detector_config *c, int steps, zm_error *err)
+zm_status zm_eval_maker_open(zm_eval_maker *m, const char *path, bool untrained, const zm_detector_config *c, int steps,
+                             zm_error *err)
 {
     *m = (zm_eval_maker){0};
     zm_status s = untrained ? zm_model_open_untrained(&m->model, path, 1, err) : zm_model_open(&m->model, path, err);
-    m->request = (zm_request){.prompt = "a ball", .width = c->width, .height = c->height, .frames = c->frames, .steps = steps};
+    m->request =
+        (zm_request){.prompt = "a ball", .width = c->width, .height = c->height, .frames = c->frames, .steps = steps};
     if (!s)
         s = zm_request_resolve(&m->request, m->model, err);
     if (!s)
@@ -154,7 +158,8 @@ zm_status zm_eval_make(zm_eval_maker *m, const char *prompt, uint64_t seed, uint
     return zm_generate(m->generator, &r, &watch, err);
 }
 
-zm_status zm_eval_sheet_add(zm_eval_sheet *s, const uint8_t *rgb, const zm_detector_config *c, const char *caption, zm_error *err)
+zm_status zm_eval_sheet_add(zm_eval_sheet *s, const uint8_t *rgb, const zm_detector_config *c, const char *caption,
+                            zm_error *err)
 {
     if (!s || s->n == ZM_EVAL_SHEET_CLIPS)
         return ZM_OK;
@@ -176,7 +181,9 @@ zm_status zm_eval_sheet_write(const zm_eval_sheet *s, const char *path, zm_error
     for (size_t i = 0; i < s->n; i++)
         clip[i] = (zm_sheet_clip){.frames = s->frame[i], .n_frames = ZM_EVAL_SHEET_FRAMES, .caption = s->caption[i]};
     zm_frame picture;
-    zm_status st = zm_contact_sheet(&picture, &(zm_sheet_options){.frames = ZM_EVAL_SHEET_FRAMES, .columns = 2, .cell_width = 144}, clip, s->n, err);
+    zm_status st =
+        zm_contact_sheet(&picture, &(zm_sheet_options){.frames = ZM_EVAL_SHEET_FRAMES, .columns = 2, .cell_width = 144},
+                         clip, s->n, err);
     if (st)
         return st;
     st = zm_picture_write(path, &picture, err);

@@ -25,7 +25,8 @@ typedef struct zm_eval_maker {
     zm_request request; /* resolved; prompt and seed change */
 } zm_eval_maker;
 /* steps 0: the model's own.  untrained: random weights in its networks. */
-ZM_MUST zm_status zm_eval_maker_open(zm_eval_maker *m, const char *path, bool untrained, const zm_detector_config *c, int steps, zm_error *err);
+ZM_MUST zm_status zm_eval_maker_open(zm_eval_maker *m, const char *path, bool untrained, const zm_detector_config *c,
+                                     int steps, zm_error *err);
 void zm_eval_maker_close(zm_eval_maker *m);
 /* ZM_E_INTERRUPTED when stopped. */
 ZM_MUST zm_status zm_eval_make(zm_eval_maker *m, const char *prompt, uint64_t seed, uint8_t *rgb, zm_error *err);
@@ -38,7 +39,8 @@ typedef struct zm_eval_sheet {
     char caption[ZM_EVAL_SHEET_CLIPS][ZM_CAPTION_BYTES];
 } zm_eval_sheet;
 /* Keeps a clip while there is room; does nothing for a NULL sheet. */
-ZM_MUST zm_status zm_eval_sheet_add(zm_eval_sheet *s, const uint8_t *rgb, const zm_detector_config *c, const char *caption, zm_error *err);
+ZM_MUST zm_status zm_eval_sheet_add(zm_eval_sheet *s, const uint8_t *rgb, const zm_detector_config *c,
+                                    const char *caption, zm_error *err);
 ZM_MUST zm_status zm_eval_sheet_write(const zm_eval_sheet *s, const char *path, zm_error *err);
 void zm_eval_sheet_release(zm_eval_sheet *s);
 
@@ -64,6 +66,7 @@ void zm_eval_print(FILE *out, zm_eval_report *r);
 ZM_MUST zm_status zm_eval_print_json(FILE *out, zm_eval_report *r, zm_error *err);
 
 /* Make a clip of every line of `path` and print what is seen in it; lines of JSON are scored on the keys they give. ZM_E_FORMAT names file and line. */
-ZM_MUST zm_status zm_eval_prompts(zm_eval_maker *m, zm_eval_eye *e, const char *path, uint64_t seed, bool json, zm_eval_sheet *sheet, zm_error *err);
+ZM_MUST zm_status zm_eval_prompts(zm_eval_maker *m, zm_eval_eye *e, const char *path, uint64_t seed, bool json,
+                                  zm_eval_sheet *sheet, zm_error *err);
 
 #endif

@@ -15,7 +15,14 @@ const char *zm_eval_name(zm_eval_attr a)
 
 zm_eval_facts zm_eval_facts_none(void)
 {
-    return (zm_eval_facts){.cls = {-1, -1}, .colour = {-1, -1}, .bodies = -1, .action = -1, .side = -1, .ground = -1, .light = -1, .camera = -1};
+    return (zm_eval_facts){.cls = {-1, -1},
+                           .colour = {-1, -1},
+                           .bodies = -1,
+                           .action = -1,
+                           .side = -1,
+                           .ground = -1,
+                           .light = -1,
+                           .camera = -1};
 }
 
 /* Whether the canonical prompt tells where the subject goes. */

@@ -7,15 +7,15 @@
 #include "world/world.h"
 
 /* One row per attribute: code, name printed for people and in JSON. */
-#define ZM_EVAL_TABLE(X)                                                                                                                            \
-    X(ZM_EVAL_OBJECT, "object")     /* every class asked for is seen */                                                                             \
-    X(ZM_EVAL_COLOUR, "colour")     /* of shapes: a shape of every colour asked for is seen */                                                      \
-    X(ZM_EVAL_COUNT, "count")       /* as many bodies as asked for */                                                                               \
-    X(ZM_EVAL_ACTION, "action")     /* of the subject */                                                                                            \
-    X(ZM_EVAL_SIDE, "direction")    /* where the prompt says one */                                                                                 \
-    X(ZM_EVAL_GROUND, "ground")                                                                                                                     \
-    X(ZM_EVAL_LIGHT, "light")                                                                                                                       \
-    X(ZM_EVAL_CAMERA, "camera")     /* where the prompt says how it moves */
+#define ZM_EVAL_TABLE(X)                                                                                               \
+    X(ZM_EVAL_OBJECT, "object")  /* every class asked for is seen */                                                   \
+    X(ZM_EVAL_COLOUR, "colour")  /* of shapes: a shape of every colour asked for is seen */                            \
+    X(ZM_EVAL_COUNT, "count")    /* as many bodies as asked for */                                                     \
+    X(ZM_EVAL_ACTION, "action")  /* of the subject */                                                                  \
+    X(ZM_EVAL_SIDE, "direction") /* where the prompt says one */                                                       \
+    X(ZM_EVAL_GROUND, "ground")                                                                                        \
+    X(ZM_EVAL_LIGHT, "light")                                                                                          \
+    X(ZM_EVAL_CAMERA, "camera") /* where the prompt says how it moves */
 
 typedef enum {
 #define ZM_EVAL_ENUM(code, name) code,

@@ -47,14 +47,16 @@ static zm_status check(const zm_detector_config *c, zm_error *err)
     const struct {
         const char *name;
         int value, most;
-    } row[] = {{"classes", c->classes, 1000}, {"colours", c->colours, 1000}, {"stem", c->stem, 1024}, {"body", c->body, 1024},
-               {"trunk", c->trunk, 1024},     {"blocks", c->blocks, BLOCKS_MAX}};
+    } row[] = {{"classes", c->classes, 1000}, {"colours", c->colours, 1000}, {"stem", c->stem, 1024},
+               {"body", c->body, 1024},       {"trunk", c->trunk, 1024},     {"blocks", c->blocks, BLOCKS_MAX}};
     for (size_t i = 0; i < sizeof row / sizeof *row; i++)
         if (row[i].value < 1 || row[i].value > row[i].most)
-            return zm_fail(err, ZM_E_UNSUPPORTED, "detector: %s is %d, 1..%d is needed", row[i].name, row[i].value, row[i].most);
+            return zm_fail(err, ZM_E_UNSUPPORTED, "detector: %s is %d, 1..%d is needed", row[i].name, row[i].value,
+                           row[i].most);
     for (int i = 0; i < ZM_HEADS; i++)
         if (c->head[i] < 2 || c->head[i] > 1000)
-            return zm_fail(err, ZM_E_UNSUPPORTED, "detector: question %d has %d answers, 2..1000 are needed", i, c->head[i]);
+            return zm_fail(err, ZM_E_UNSUPPORTED, "detector: question %d has %d answers, 2..1000 are needed", i,
+                           c->head[i]);
     return ZM_OK;
 }
 
@@ -207,9 +209,10 @@ zm_detector_graph zm_detector_build(zm_build *b, const zm_detector *d, zm_tensor
 {
     zm_detector_graph out = {0};
     zm_graph *g = b->g;
-    if (!zm_graph_failed(g) &&
-        (video->shape.rank != 5 || zm_dim(video, 4) != 3 || zm_dim(video, 2) % (2 * ZM_DETECTOR_CELL) || zm_dim(video, 3) % (2 * ZM_DETECTOR_CELL)))
-        zm_graph_fail(g, ZM_E_SHAPE, "detector: a video [B,F,H,W,3] with H and W multiples of %d is needed", 2 * ZM_DETECTOR_CELL);
+    if (!zm_graph_failed(g) && (video->shape.rank != 5 || zm_dim(video, 4) != 3 ||
+                                zm_dim(video, 2) % (2 * ZM_DETECTOR_CELL) || zm_dim(video, 3) % (2 * ZM_DETECTOR_CELL)))
+        zm_graph_fail(g, ZM_E_SHAPE, "detector: a video [B,F,H,W,3] with H and W multiples of %d is needed",
+                      2 * ZM_DETECTOR_CELL);
     if (zm_graph_failed(g)) {
         out.cells = video;
         for (int i = 0; i < ZM_HEADS; i++)
@@ -221,7 +224,8 @@ zm_detector_graph zm_detector_build(zm_build *b, const zm_detector *d, zm_tensor
     for (int i = 0; i < d->c.blocks; i++)
         x = apply(b, &d->body[i], x);
     x = norm_silu(b, x, d->cell_norm);
-    zm_tensor *cells = zm_linear(g, zm_linear(g, x, zm_use(b, d->cell_in), NULL, ZM_SILU), zm_use(b, d->cell_out), zm_use(b, d->cell_bias), ZM_IDENTITY);
+    zm_tensor *cells = zm_linear(g, zm_linear(g, x, zm_use(b, d->cell_in), NULL, ZM_SILU), zm_use(b, d->cell_out),
+                                 zm_use(b, d->cell_bias), ZM_IDENTITY);
     int64_t columns = zm_detector_columns(&d->c);
     if (!zm_graph_failed(g))
         out.cells = zm_reshape(g, cells, ZM_SHAPE(zm_shape_elems(cells->shape) / columns, columns));

@@ -49,7 +49,7 @@ const zm_detector_config *zm_detector_config_of(const zm_detector *d);
 int zm_detector_columns(const zm_detector_config *c);
 
 typedef struct zm_detector_graph {
-    zm_tensor *cells;           /* [B*F*(H/8)*(W/8), columns] */
+    zm_tensor *cells;            /* [B*F*(H/8)*(W/8), columns] */
     zm_tensor *answer[ZM_HEADS]; /* [B, head[i]] logits */
 } zm_detector_graph;
 /* video [B,F,H,W,3] in [-1,1]; F >= 1; H and W multiples of 8, H/8 and W/8 even. */

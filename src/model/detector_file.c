@@ -7,15 +7,15 @@
 #include "model/detector.h"
 
 /* One row per size: metadata key and place. */
-#define SIZES(X)                                                                                                                                    \
-    X("zouma.detector.classes", classes)                                                                                                            \
-    X("zouma.detector.colours", colours)                                                                                                            \
-    X("zouma.detector.stem", stem)                                                                                                                  \
-    X("zouma.detector.body", body)                                                                                                                  \
-    X("zouma.detector.trunk", trunk)                                                                                                                \
-    X("zouma.detector.blocks", blocks)                                                                                                              \
-    X("zouma.detector.width", width)                                                                                                                \
-    X("zouma.detector.height", height)                                                                                                              \
+#define SIZES(X)                                                                                                       \
+    X("zouma.detector.classes", classes)                                                                               \
+    X("zouma.detector.colours", colours)                                                                               \
+    X("zouma.detector.stem", stem)                                                                                     \
+    X("zouma.detector.body", body)                                                                                     \
+    X("zouma.detector.trunk", trunk)                                                                                   \
+    X("zouma.detector.blocks", blocks)                                                                                 \
+    X("zouma.detector.width", width)                                                                                   \
+    X("zouma.detector.height", height)                                                                                 \
     X("zouma.detector.frames", frames)
 #define COUNT_ONE(key, field) +1
 enum { N_SIZES = 0 SIZES(COUNT_ONE) };
@@ -71,12 +71,14 @@ static zm_status read_config(zm_detector_config *c, const zm_weights *w, zm_erro
     for (int i = 0; i < N_SIZES; i++) {
         uint64_t v;
         if (!zm_weights_meta_u64(w, row[i].key, &v) || v < 1 || v > 8192)
-            return zm_fail(err, ZM_E_FORMAT, "%s: not a detector: %s is missing or not in 1..8192", zm_weights_path(w), row[i].key);
+            return zm_fail(err, ZM_E_FORMAT, "%s: not a detector: %s is missing or not in 1..8192", zm_weights_path(w),
+                           row[i].key);
         *row[i].to = (int)v;
     }
     const zm_meta *answers = zm_weights_meta(w, answers_key);
     if (!answers || answers->type != ZM_META_I32S || answers->n != ZM_HEADS)
-        return zm_fail(err, ZM_E_FORMAT, "%s: not a detector: %s is missing or not %d whole numbers", zm_weights_path(w), answers_key, ZM_HEADS);
+        return zm_fail(err, ZM_E_FORMAT, "%s: not a detector: %s is missing or not %d whole numbers",
+                       zm_weights_path(w), answers_key, ZM_HEADS);
     for (int i = 0; i < ZM_HEADS; i++)
         c->head[i] = answers->i32s[i];
     return ZM_OK;

@@ -36,7 +36,9 @@ static float bounded(float v, float lo, float hi)
 static zm_detection read_cell(const zm_detector_config *c, const float *v, int col, int row)
 {
     const float *box = v + c->classes + 1 + c->colours;
-    zm_detection d = {.cls = zm_largest(v, c->classes), .colour = zm_largest(v + c->classes + 1, c->colours), .score = not_last(v, c->classes + 1)};
+    zm_detection d = {.cls = zm_largest(v, c->classes),
+                      .colour = zm_largest(v + c->classes + 1, c->colours),
+                      .score = not_last(v, c->classes + 1)};
     d.x = ((float)col + 0.5f + bounded(box[0], -1.5f, 1.5f)) * ZM_DETECTOR_CELL;
     d.y = ((float)row + 0.5f + bounded(box[1], -1.5f, 1.5f)) * ZM_DETECTOR_CELL;
     d.width = expf(bounded(box[2], -3, 4)) * ZM_DETECTOR_CELL;
@@ -58,7 +60,8 @@ static int insert(zm_detection *out, int n, const zm_detection *d)
     return moved + 1;
 }
 
-int zm_detections_read(const zm_detector_config *c, const float *cells, int width, int height, float least, zm_detection out[ZM_DETECTIONS_MAX])
+int zm_detections_read(const zm_detector_config *c, const float *cells, int width, int height, float least,
+                       zm_detection out[ZM_DETECTIONS_MAX])
 {
     int w = width / ZM_DETECTOR_CELL, h = height / ZM_DETECTOR_CELL, n = 0, kept = 0;
     zm_detection all[ZM_DETECTIONS_MAX];
@@ -102,7 +105,8 @@ static float cost(const zm_track *t, int f, const zm_detection *d)
     expect(t, f, &x, &y);
     const zm_detection *a = &t->at[t->last];
     float expected = hypotf(d->x - x, d->y - y), stayed = hypotf(d->x - a->x, d->y - a->y);
-    return fminf(expected, stayed + 2) + (t->cls != d->cls ? other_class_px : 0) + (t->colour != d->colour ? other_colour_px : 0);
+    return fminf(expected, stayed + 2) + (t->cls != d->cls ? other_class_px : 0) +
+           (t->colour != d->colour ? other_colour_px : 0);
 }
 
 static void see(zm_track *t, const zm_detector_config *c, int f, const zm_detection *d)
@@ -135,7 +139,8 @@ static zm_status start(zm_tracks *all, const zm_detector_config *c, int f, const
     return ZM_OK;
 }
 
-static zm_status follow(zm_tracks *all, const zm_detector_config *c, int f, const zm_detection *seen, int n, zm_error *err)
+static zm_status follow(zm_tracks *all, const zm_detector_config *c, int f, const zm_detection *seen, int n,
+                        zm_error *err)
 {
     bool used[ZM_DETECTIONS_MAX] = {false};
     for (;;) {
@@ -167,10 +172,12 @@ static zm_status follow(zm_tracks *all, const zm_detector_config *c, int f, cons
     return s;
 }
 
-zm_status zm_tracks_find(zm_tracks *out, const zm_detector_config *c, const float *cells, int frames, int width, int height, zm_error *err)
+zm_status zm_tracks_find(zm_tracks *out, const zm_detector_config *c, const float *cells, int frames, int width,
+                         int height, zm_error *err)
 {
     *out = (zm_tracks){.frames = frames};
-    size_t each = (size_t)(width / ZM_DETECTOR_CELL) * (size_t)(height / ZM_DETECTOR_CELL) * (size_t)zm_detector_columns(c);
+    size_t each =
+        (size_t)(width / ZM_DETECTOR_CELL) * (size_t)(height / ZM_DETECTOR_CELL) * (size_t)zm_detector_columns(c);
     zm_status s = ZM_OK;
     for (int f = 0; !s && f < frames; f++) {
         zm_detection seen[ZM_DETECTIONS_MAX];

@@ -38,7 +38,8 @@ static float rough(uint64_t *state)
 {
     *state = *state * 6364136223846793005u + 1442695040888963407u;
     uint32_t v = (uint32_t)(*state >> 32);
-    return ((float)(v & 255) + (float)(v >> 8 & 255) + (float)(v >> 16 & 255) + (float)(v >> 24) - 510.0f) * (1 / 148.0f);
+    return ((float)(v & 255) + (float)(v >> 8 & 255) + (float)(v >> 16 & 255) + (float)(v >> 24) - 510.0f) *
+           (1 / 148.0f);
 }
 
 static void add_noise(float *video, int frames, int height, int width, float blotch, float grain, uint64_t state)
@@ -73,7 +74,8 @@ void zm_detector_soften(const uint8_t *rgb, int frames, int height, int width, b
     for (size_t y = 0; y < rows; y++)
         for (int x = 0; x < width; x++)
             for (int c = 0; c < 3; c++)
-                video[y * row + (size_t)x * 3 + (size_t)c] = (float)rgb[y * row + (size_t)(mirror ? width - 1 - x : x) * 3 + (size_t)c] * gain[c] - 1 + shift;
+                video[y * row + (size_t)x * 3 + (size_t)c] =
+                    (float)rgb[y * row + (size_t)(mirror ? width - 1 - x : x) * 3 + (size_t)c] * gain[c] - 1 + shift;
     if (chance(r, 0.6f))
         blur_space(video, frames, height, width, zm_rng_range(r, 0.05f, 0.3f));
     if (chance(r, 0.25f))
@@ -81,7 +83,8 @@ void zm_detector_soften(const uint8_t *rgb, int frames, int height, int width, b
     if (chance(r, 0.3f))
         for (size_t i = 0; i < row * (size_t)height; i++)
             blur_line(video + i, frames, row * (size_t)height, 0.12f);
-    float blotch = chance(r, 0.5f) ? zm_rng_range(r, 0, 0.07f) : 0, grain = chance(r, 0.4f) ? zm_rng_range(r, 0, 0.05f) : 0;
+    float blotch = chance(r, 0.5f) ? zm_rng_range(r, 0, 0.07f) : 0,
+          grain = chance(r, 0.4f) ? zm_rng_range(r, 0, 0.05f) : 0;
     uint64_t state = zm_rng_u64(r);
     if (blotch > 0 || grain > 0)
         add_noise(video, frames, height, width, blotch, grain, state);

@@ -52,7 +52,8 @@ static void pool_release(pool *p)
 
 static zm_status pool_fill(pool *p, const zm_detector_source *s, int64_t n, zm_error *err)
 {
-    size_t bytes = (size_t)s->width * (size_t)s->height * (size_t)s->frames * 3, rows = (size_t)s->frames * ZM_DETECTOR_BODIES, all;
+    size_t bytes = (size_t)s->width * (size_t)s->height * (size_t)s->frames * 3,
+           rows = (size_t)s->frames * ZM_DETECTOR_BODIES, all;
     *p = (pool){.n = n};
     if (n <= 0 || !zm_size_mul(&all, bytes, (size_t)n))
         return zm_fail(err, ZM_E_USAGE, "a pool of %lld clips is not possible", (long long)n);
@@ -65,7 +66,8 @@ static zm_status pool_fill(pool *p, const zm_detector_source *s, int64_t n, zm_e
 #pragma omp parallel for schedule(dynamic)
     for (int64_t i = 0; i < n; i++) {
         zm_error e = {0};
-        if (s->clip(s->user, i, p->rgb + (size_t)i * bytes, p->answer + i * ZM_HEADS, p->bodies + (size_t)i * rows, &e)) {
+        if (s->clip(s->user, i, p->rgb + (size_t)i * bytes, p->answer + i * ZM_HEADS, p->bodies + (size_t)i * rows,
+                    &e)) {
 #pragma omp critical(zm_detector_pool_error)
             if (!first.code)
                 first = e;
@@ -88,14 +90,21 @@ static zm_status make_score_graph(zm_detector_stage *s, zm_error *err)
     return st ? st : zm_exec_new(&s->x, s->g, NULL, err);
 }
 
-zm_status zm_detector_stage_new(zm_detector_stage **out, const zm_detector *d, const zm_params *p, const zm_detector_source *train,
-                                const zm_detector_source *held, const zm_detector_stage_options *o, zm_error *err)
+zm_status zm_detector_stage_new(zm_detector_stage **out, const zm_detector *d, const zm_params *p,
+                                const zm_detector_source *train, const zm_detector_source *held,
+                                const zm_detector_stage_options *o, zm_error *err)
 {
     *out = NULL;
     zm_detector_stage *s = calloc(1, sizeof *s);
     if (!s)
         return zm_fail(err, ZM_E_NOMEM, "out of memory for a training stage");
-    *s = (zm_detector_stage){.d = d, .p = p, .o = *o, .width = train->width, .height = train->height, .frames = train->frames, .source = *train};
+    *s = (zm_detector_stage){.d = d,
+                             .p = p,
+                             .o = *o,
+                             .width = train->width,
+                             .height = train->height,
+                             .frames = train->frames,
+                             .source = *train};
     zm_status st = pool_fill(&s->pool, train, o->pool, err);
     if (!st)
         st = pool_fill(&s->held, held, o->held_out, err);
@@ -138,11 +147,13 @@ static zm_tensor *build(void *user, zm_build *b)
     zm_tensor *colour = zm_cross_entropy(g, zm_slice(g, o.cells, 1, c->classes + 1, c->colours), t->colour);
     zm_tensor *box = zm_slice(g, o.cells, 1, c->classes + 1 + c->colours, ZM_DETECTOR_BOX);
     box = zm_mul(g, zm_unary(g, ZM_ABS, zm_sub(g, box, t->box)), t->box_weight);
-    zm_tensor *loss = zm_add(g, zm_affine(g, zm_sum(g, zm_mul(g, cls, t->cls_weight)), each, 0), zm_affine(g, zm_sum(g, colour), each, 0));
+    zm_tensor *loss = zm_add(g, zm_affine(g, zm_sum(g, zm_mul(g, cls, t->cls_weight)), each, 0),
+                             zm_affine(g, zm_sum(g, colour), each, 0));
     loss = zm_add(g, loss, zm_affine(g, zm_sum(g, box), each, 0));
     for (int i = 0; i < ZM_HEADS; i++) {
         t->answer[i] = zm_input(g, ZM_I32, ZM_SHAPE(n), "answer");
-        loss = zm_add(g, loss, zm_affine(g, zm_mean(g, zm_cross_entropy(g, o.answer[i], t->answer[i])), question_weight[i], 0));
+        loss = zm_add(g, loss,
+                      zm_affine(g, zm_mean(g, zm_cross_entropy(g, o.answer[i], t->answer[i])), question_weight[i], 0));
     }
     return loss;
 }
@@ -150,7 +161,8 @@ static zm_tensor *build(void *user, zm_build *b)
 /* The cell a centre lies in, or -1 outside of the picture. */
 static int cell_of(const zm_detector_stage *s, float x, float y)
 {
-    int col = (int)floorf(x / ZM_DETECTOR_CELL), row = (int)floorf(y / ZM_DETECTOR_CELL), w = s->width / ZM_DETECTOR_CELL;
+    int col = (int)floorf(x / ZM_DETECTOR_CELL), row = (int)floorf(y / ZM_DETECTOR_CELL),
+        w = s->width / ZM_DETECTOR_CELL;
     return col < 0 || row < 0 || col >= w || row >= s->height / ZM_DETECTOR_CELL ? -1 : row * w + col;
 }
 
@@ -207,7 +219,8 @@ static zm_status fill(void *user, int64_t step, zm_error *err)
         /* Every clip once before any a second time. */
         int64_t drawn = step * s->o.batch + i, clip = (drawn * 7919 + drawn / s->pool.n) % s->pool.n;
         bool mirror = zm_rng_below(&r, 2) != 0;
-        zm_detector_soften(s->pool.rgb + (size_t)clip * pixels * 3, s->frames, s->height, s->width, mirror, &r, (float *)s->in.video->data + (size_t)i * pixels * 3);
+        zm_detector_soften(s->pool.rgb + (size_t)clip * pixels * 3, s->frames, s->height, s->width, mirror, &r,
+                           (float *)s->in.video->data + (size_t)i * pixels * 3);
         int answer[ZM_HEADS];
         memcpy(answer, s->pool.answer + clip * ZM_HEADS, sizeof answer);
         if (mirror)
@@ -250,7 +263,8 @@ static void look(const zm_detector_stage *s, const zm_detector_body *bodies, con
         out->cls += best_of(v, c->classes + 1) == b->cls;
         out->shapes += b->colour >= 0;
         out->colour += b->colour >= 0 && best_of(v + c->classes + 1, c->colours) == b->colour;
-        double dx = (double)(((float)(i % w) + 0.5f + box[0]) * ZM_DETECTOR_CELL - b->x), dy = (double)(((float)(i / w) + 0.5f + box[1]) * ZM_DETECTOR_CELL - b->y);
+        double dx = (double)(((float)(i % w) + 0.5f + box[0]) * ZM_DETECTOR_CELL - b->x),
+               dy = (double)(((float)(i / w) + 0.5f + box[1]) * ZM_DETECTOR_CELL - b->y);
         out->off += sqrt(dx * dx + dy * dy);
     }
 }
@@ -276,13 +290,21 @@ static zm_status validate(void *user, int64_t step, char *text, size_t cap, zm_e
                  (const float *)s->out.cells->data + (int64_t)f * cells * zm_detector_columns(c), &all);
     }
     double n = 0.01 * (double)s->held.n, bodies = fmax(1, (double)all.bodies);
-    snprintf(text, cap, "class %.1f %%, colour %.1f %%, centre off by %.2f px, ground %.0f, light %.0f, camera %.0f, action %.0f, second %.0f, side %.0f, bodies %.0f %%",
-             100 * (double)all.cls / bodies, 100 * (double)all.colour / fmax(1, (double)all.shapes), all.off / bodies, right[0] / n, right[1] / n, right[2] / n,
-             right[3] / n, right[4] / n, right[5] / n, right[6] / n);
+    snprintf(
+        text, cap,
+        "class %.1f %%, colour %.1f %%, centre off by %.2f px, ground %.0f, light %.0f, camera %.0f, action %.0f, second %.0f, side %.0f, bodies %.0f %%",
+        100 * (double)all.cls / bodies, 100 * (double)all.colour / fmax(1, (double)all.shapes), all.off / bodies,
+        right[0] / n, right[1] / n, right[2] / n, right[3] / n, right[4] / n, right[5] / n, right[6] / n);
     return ZM_OK;
 }
 
 zm_stage zm_detector_stage_interface(zm_detector_stage *s)
 {
-    return (zm_stage){.name = "detector", .user = s, .tokens_per_step = s->o.batch, .tokens_name = "clips", .build = build, .fill = fill, .validate = validate};
+    return (zm_stage){.name = "detector",
+                      .user = s,
+                      .tokens_per_step = s->o.batch,
+                      .tokens_name = "clips",
+                      .build = build,
+                      .fill = fill,
+                      .validate = validate};
 }

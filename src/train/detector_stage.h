@@ -34,8 +34,9 @@ typedef struct zm_detector_stage_options {
 typedef struct zm_detector_stage zm_detector_stage;
 
 /* d and p are borrowed; train and held during the call only. */
-ZM_MUST zm_status zm_detector_stage_new(zm_detector_stage **out, const zm_detector *d, const zm_params *p, const zm_detector_source *train,
-                                        const zm_detector_source *held, const zm_detector_stage_options *o, zm_error *err);
+ZM_MUST zm_status zm_detector_stage_new(zm_detector_stage **out, const zm_detector *d, const zm_params *p,
+                                        const zm_detector_source *train, const zm_detector_source *held,
+                                        const zm_detector_stage_options *o, zm_error *err);
 void zm_detector_stage_free(zm_detector_stage *s);
 zm_stage zm_detector_stage_interface(zm_detector_stage *s);
 

@@ -33,7 +33,8 @@ static zm_track *add_track(zm_eval_sight *v, int cls, int colour)
 
 static void sight(zm_track *t, int f, float x, float y)
 {
-    t->at[f] = (zm_detection){.cls = t->cls, .colour = t->colour, .score = 1, .x = x, .y = y, .width = 18, .height = 18};
+    t->at[f] =
+        (zm_detection){.cls = t->cls, .colour = t->colour, .score = 1, .x = x, .y = y, .width = 18, .height = 18};
     t->first = t->first < 0 ? f : t->first;
     t->last = f;
     t->n++;
@@ -92,13 +93,18 @@ static void test_perfect(zm_rng *r)
         zm_tracks_release(&v.tracks);
     }
     for (int a = 0; a < ZM_EVAL_ATTRS; a++) {
-        double least = a == ZM_EVAL_COUNT ? 0.8 : a == ZM_EVAL_OBJECT || a == ZM_EVAL_COLOUR ? 0.9 : 1; /* bodies may be out of sight */
+        double least = a == ZM_EVAL_COUNT                           ? 0.8
+                       : a == ZM_EVAL_OBJECT || a == ZM_EVAL_COLOUR ? 0.9
+                                                                    : 1; /* bodies may be out of sight */
         if (tally.asked[a])
-            tap_ok(zm_eval_share(&tally, (zm_eval_attr)a) >= least, "%s of true tracks: %d of %d right", zm_eval_name((zm_eval_attr)a), tally.right[a], tally.asked[a]);
+            tap_ok(zm_eval_share(&tally, (zm_eval_attr)a) >= least, "%s of true tracks: %d of %d right",
+                   zm_eval_name((zm_eval_attr)a), tally.right[a], tally.asked[a]);
         tap_equal_i64(wrong.right[a], 0, "nothing seen is never right");
     }
     double g = 0, spread = 0, want = (double)ZM_WORLD_GRAVITY * WIDTH / (double)ZM_WORLD_WIDTH_M;
-    tap_ok(zm_eval_gravity(p, &g, &spread) && fabs(g - want) < 0.03 * want, "true falls have the world's gravity: %g of %g px/s^2 in %d", g, want, p->falls);
+    bool fell = zm_eval_gravity(p, &g, &spread);
+    tap_ok(fell && fabs(g - want) < 0.03 * want, "true falls have the world's gravity: %g of %g px/s^2 in %d", g, want,
+           p->falls);
     tap_ok(p->bounces >= 4 && p->gains == 0, "%d true bounces, %d gain energy", p->bounces, p->gains);
     free(p);
     free(rgb);
@@ -117,7 +123,8 @@ static void test_fit(zm_rng *r)
 
 static void test_bounce_gain(void)
 {
-    static const float down_up[2][FRAMES] = {{10, 12, 17, 25, 36, 50, 40, 33, 28, 26, 28, 33, 40, 50, 45, 42, 41}, {30, 32, 37, 44, 50, 40, 30, 20, 14, 12, 14, 20, 30, 40, 50, 44, 40}};
+    static const float down_up[2][FRAMES] = {{10, 12, 17, 25, 36, 50, 40, 33, 28, 26, 28, 33, 40, 50, 45, 42, 41},
+                                             {30, 32, 37, 44, 50, 40, 30, 20, 14, 12, 14, 20, 30, 40, 50, 44, 40}};
     for (int k = 0; k < 2; k++) {
         zm_eval_sight v = blank();
         zm_track *t = add_track(&v, 0, 1);
@@ -138,7 +145,8 @@ static void test_bounce_gain(void)
 static void test_vanishing(void)
 {
     zm_eval_sight v = blank();
-    zm_track *out = add_track(&v, 0, 1), *gone = add_track(&v, 1, 1), *behind = add_track(&v, 2, 1), *front = add_track(&v, 1, 2);
+    zm_track *out = add_track(&v, 0, 1), *gone = add_track(&v, 1, 1), *behind = add_track(&v, 2, 1),
+             *front = add_track(&v, 1, 2);
     for (int f = 0; f < FRAMES; f++) {
         if (f < 9)
             sight(out, f, 30 - 3 * (float)f, 50); /* leaves at the left */

@@ -1,0 +1,40 @@
+/* What zouma bench measures: one function a name.
+ * SPDX-License-Identifier: MIT */
+#ifndef ZM_APP_BENCH_ROWS_H
+#define ZM_APP_BENCH_ROWS_H
+
+#include "format/json.h"
+#include "model/dit.h"
+#include "model/text_encoder.h"
+#include "model/vae.h"
+
+typedef struct zm_bench_row {
+    const char *name, *dtype; /* dtype: of the weights */
+    char shape[112];
+    double ms, gflop; /* median of several runs; arithmetic of one run, 10^9 operations */
+    double rss_mb;
+} zm_bench_row;
+
+enum { ZM_BENCH_ROWS_MAX = 32 };
+typedef struct zm_bench {
+    double peak;       /* GFLOPS of sgemm, measured in this run */
+    double seconds;    /* of measuring, for each row */
+    int64_t batch;     /* of the training step */
+    const char *model; /* directory whose clip is made, or NULL */
+    zm_json sizes;
+    zm_dit_config dit;
+    zm_text_config text;
+    zm_vae_config vae;
+    int latent_frames, latent_height, latent_width;
+    zm_bench_row row[ZM_BENCH_ROWS_MAX];
+    int n;
+} zm_bench;
+
+typedef struct zm_bench_case {
+    const char *name, *alias; /* alias may be NULL */
+    const char *what;
+    zm_status (*run)(zm_bench *b, zm_error *err);
+} zm_bench_case;
+extern const zm_bench_case zm_bench_cases[]; /* ends with a NULL name */
+
+#endif
