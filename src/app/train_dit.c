@@ -176,8 +176,8 @@ static zm_status prepare_networks(zm_job *job, dit_job *d, zm_error *err)
 /* The two networks as files of their own, under the official names. */
 static zm_status write_networks(const zm_job *job, const dit_job *d, zm_error *err)
 {
-    zm_status s = zm_job_write_part_of(job, d->all, "dit.gguf", "", "text.", ZM_F16, err);
-    return s ? s : zm_job_write_part_of(job, d->all, "text.gguf", "text.", NULL, ZM_F16, err);
+    zm_status s = zm_job_write_part_of(job, d->all, "dit.gguf", "", "text.", zm_train_stored(&job->c), err);
+    return s ? s : zm_job_write_part_of(job, d->all, "text.gguf", "text.", NULL, zm_train_stored(&job->c), err);
 }
 
 static zm_status load_start(zm_job *job, dit_job *d, zm_error *err)

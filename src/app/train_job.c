@@ -88,6 +88,32 @@ zm_trainer_options zm_job_trainer(const zm_job *job)
                                 .stop = &zm_app_stop};
 }
 
+/* Linear maps take the narrow type; other tensors of two dims and more, and rows that are no whole blocks, take f16;
+ * vectors stay f32. */
+static zm_dtype stored_dtype(const zm_param *p, zm_dtype wanted)
+{
+    if (wanted == ZM_F32 || p->shape.rank < 2)
+        return ZM_F32;
+    bool whole = p->shape.dim[p->shape.rank - 1] % (int64_t)zm_dtype_block_elems(wanted) == 0;
+    return p->matrix && whole ? wanted : ZM_F16;
+}
+
+/* Replace an f32 weight's data by a copy in another dtype. */
+static zm_status store_as(zm_weight *w, zm_arena *arena, zm_dtype dtype, zm_error *err)
+{
+    size_t elems = zm_weight_elems(w), bytes;
+    if (dtype == w->dtype)
+        return ZM_OK;
+    void *data = zm_dtype_bytes(&bytes, dtype, elems) ? zm_arena_alloc(arena, bytes) : NULL;
+    if (!data)
+        return zm_fail(err, ZM_E_NOMEM, "%s: out of memory", w->name);
+    zm_dtype_from_f32(data, w->data, dtype, elems);
+    w->data = data;
+    w->dtype = dtype;
+    w->bytes = bytes;
+    return ZM_OK;
+}
+
 zm_status zm_job_write_part_of(const zm_job *job, const zm_params *p, const char *name, const char *with,
                                const char *without, zm_dtype dtype, zm_error *err)
 {
@@ -103,20 +129,7 @@ zm_status zm_job_write_part_of(const zm_job *job, const zm_params *p, const char
         zm_weight *to = &w[used++];
         *to = zm_param_weight(from);
         to->name += strlen(with);
-        size_t elems = zm_weight_elems(to), bytes;
-        bool narrow = from->shape.rank >= 2 && dtype != ZM_F32 &&
-                      from->shape.dim[from->shape.rank - 1] % (int64_t)zm_dtype_block_elems(dtype) == 0;
-        if (!narrow || !zm_dtype_bytes(&bytes, dtype, elems))
-            continue;
-        void *data = zm_arena_alloc(a, bytes);
-        if (!data) {
-            s = zm_fail(err, ZM_E_NOMEM, "%s: out of memory", name);
-            break;
-        }
-        zm_dtype_from_f32(data, from->data, dtype, elems);
-        to->data = data;
-        to->dtype = dtype;
-        to->bytes = bytes;
+        s = store_as(to, a, stored_dtype(from, dtype), err);
     }
     zm_meta meta[] = {{.key = "general.architecture", .type = ZM_META_STR, .str = "zouma", .n = 5}};
     if (!s)
@@ -205,7 +218,7 @@ zm_status zm_job_vae(zm_job *job, zm_error *err)
     if (!s)
         s = zm_train(p, &interface, &trainer, &result, err);
     if (!s)
-        s = zm_job_write_part(job, p, "vae.gguf", ZM_F16, err);
+        s = zm_job_write_part(job, p, "vae.gguf", zm_train_stored(c), err);
     if (!s)
         s = zm_job_write_config(job, v, err);
     zm_vae_stage_free(stage);

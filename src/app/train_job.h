@@ -34,7 +34,7 @@ ZM_MUST zm_status zm_job_open_folder(zm_job *job, zm_error *err);
 void zm_job_close_folder(zm_job *job);
 
 zm_trainer_options zm_job_trainer(const zm_job *job);
-/* Write parameters as OUT/name (GGUF): tensors of two dims and more in `dtype`, the rest f32. */
+/* Write parameters as OUT/name (GGUF): linear maps in `dtype`, other tensors f16, vectors f32. */
 ZM_MUST zm_status zm_job_write_part(const zm_job *job, const zm_params *p, const char *name, zm_dtype dtype,
                                     zm_error *err);
 /* Only those whose name begins with `with` (cut off in the file) and not with `without` (NULL: none). */

@@ -10,6 +10,8 @@ static const zm_config_row rows[] = {
     {"out", ZM_CONFIG_STR, AT(out), NULL, 0, 0, 0, NULL, NULL, "model directory that receives the trained part"},
     {"start", ZM_CONFIG_STR, AT(start), "", 0, 0, 0, NULL, NULL,
      "model directory whose part is trained on; empty: random start"},
+    {"weights", ZM_CONFIG_ENUM, AT(stored), "f16", 0, 0, 0, "f32|f16|q8_0", NULL,
+     "how the trained linear maps are stored"},
     {"seed", ZM_CONFIG_INT, AT(seed), "1", 0, 9e15, 0, NULL, NULL, "of initial values and batches"},
     {"data.kind", ZM_CONFIG_ENUM, AT(data_kind), "world", 0, 0, 0, "world|folder|jsonl", NULL,
      "the toy-box world, name.mp4 + name.txt, or JSON lines"},
@@ -60,6 +62,12 @@ static const zm_config_row rows[] = {
 };
 
 const zm_config_table zm_train_table = {.rows = rows, .n = sizeof rows / sizeof *rows, .size = sizeof(zm_train_config)};
+
+zm_dtype zm_train_stored(const zm_train_config *c)
+{
+    static const zm_dtype dtype[] = {ZM_F32, ZM_F16, ZM_Q8_0};
+    return dtype[c->stored];
+}
 
 zm_opt_options zm_train_optimizer(const zm_train_config *c)
 {

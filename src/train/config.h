@@ -14,6 +14,7 @@ typedef struct zm_train_config {
     const char *model; /* sizes: a model's config.json */
     const char *out;   /* model directory that receives the trained part; state in OUT/train-STAGE */
     const char *start; /* directory of a trained model to start from, or NULL */
+    int stored;        /* dtype of the written weights, as in zm_train_stored */
     int64_t seed;
     int data_kind;         /* zm_data_kind */
     const char *data_path; /* folder or JSON lines file */
@@ -32,6 +33,7 @@ typedef struct zm_train_config {
 
 extern const zm_config_table zm_train_table;
 
+zm_dtype zm_train_stored(const zm_train_config *c);
 zm_opt_options zm_train_optimizer(const zm_train_config *c);
 
 #endif
