@@ -17,6 +17,9 @@ const zm_kernel *const zm_cpu_kernels[] = {
     &zm_dnnl_conv_grad_w,
 #endif
     &zm_gemm_matmul,
+    &zm_gemm_conv,
+    &zm_gemm_conv_grad_x,
+    &zm_gemm_conv_grad_w,
     ZM_SIMD_KERNELS,
     NULL,
 };
