@@ -231,39 +231,64 @@ static void gather(float *y, int64_t padded, const float *x, int64_t stride, int
     }
 }
 
-/* p: scores [keys, width] -> probabilities, columns at a time. */
-static void soften_block(const heads *x, int64_t width)
+/* p: scores [keys, width] -> probabilities before division by their sum; columns i.. of `vecs` registers. */
+INLINE void soften_columns(const heads *x, int64_t i, const int vecs)
 {
-    for (int64_t i = 0; i < width; i += VW) {
-        float *p = x->p + i;
-        vf m = vset(-1e30F), sum = vset(0);
-        for (int64_t k = 0; k < x->keys; k++)
-            m = vmax(m, vload(p + k * x->ld));
-        for (int64_t k = 0; k < x->keys; k++) {
-            vf e = vexp2_negative(vload(p + k * x->ld) - m);
-            vstore(p + k * x->ld, e);
-            sum += e;
+    float *p = x->p + i;
+    vf m[2] = {vset(-1e30F), vset(-1e30F)}, sum[2] = {vset(0), vset(0)};
+    for (int64_t k = 0; k < x->keys; k++)
+        for (int v = 0; v < vecs; v++)
+            m[v] = vmax(m[v], vload(p + k * x->ld + v * VW));
+    for (int64_t k = 0; k < x->keys; k++)
+        for (int v = 0; v < vecs; v++) {
+            vf e = vexp2_negative(vload(p + k * x->ld + v * VW) - m[v]);
+            vstore(p + k * x->ld + v * VW, e);
+            sum[v] += e;
         }
-        vstore(x->a + i, sum);
-    }
-    for (int64_t i = 0; i < width; i++)
-        x->a[i] = x->a[i] > 0 ? 1.0F / x->a[i] : 0;
+    for (int v = 0; v < vecs; v++)
+        vstore(x->a + i + v * VW, sum[v]);
+    for (int64_t c = i; c < i + vecs * VW; c++)
+        x->a[c] = x->a[c] > 0 ? 1.0F / x->a[c] : 0;
 }
 
 /* ds = p (dp - sum over keys of p dp), dp coming in ds; p gets its division by the sum on the way. */
+INLINE void slope_columns(const heads *x, int64_t i, const int vecs)
+{
+    vf by[2], dot[2] = {vset(0), vset(0)};
+    for (int v = 0; v < vecs; v++)
+        by[v] = vload(x->a + i + v * VW);
+    for (int64_t k = 0; k < x->keys; k++)
+        for (int v = 0; v < vecs; v++) {
+            float *to = x->p + k * x->ld + i + v * VW;
+            vf p = vload(to) * by[v];
+            vstore(to, p);
+            dot[v] += p * vload(x->ds + k * x->ld + i + v * VW);
+        }
+    for (int64_t k = 0; k < x->keys; k++)
+        for (int v = 0; v < vecs; v++) {
+            float *ds = x->ds + k * x->ld + i + v * VW;
+            vstore(ds, vload(x->p + k * x->ld + i + v * VW) * (vload(ds) - dot[v]));
+        }
+}
+
+/* Two registers at a time: whole cache lines, and one chain of sums hides the other. */
+static void soften_block(const heads *x, int64_t width)
+{
+    for (int64_t i = 0; i < width; i += PANEL) {
+        if (width - i >= PANEL)
+            soften_columns(x, i, 2);
+        else
+            soften_columns(x, i, 1);
+    }
+}
+
 static void slope_block(const heads *x, int64_t width)
 {
-    for (int64_t i = 0; i < width; i += VW) {
-        vf by = vload(x->a + i), dot = vset(0);
-        for (int64_t k = 0; k < x->keys; k++) {
-            vf p = vload(x->p + k * x->ld + i) * by;
-            vstore(x->p + k * x->ld + i, p);
-            dot += p * vload(x->ds + k * x->ld + i);
-        }
-        for (int64_t k = 0; k < x->keys; k++) {
-            float *ds = x->ds + k * x->ld + i;
-            vstore(ds, vload(x->p + k * x->ld + i) * (vload(ds) - dot));
-        }
+    for (int64_t i = 0; i < width; i += PANEL) {
+        if (width - i >= PANEL)
+            slope_columns(x, i, 2);
+        else
+            slope_columns(x, i, 1);
     }
 }
 
