@@ -1,5 +1,6 @@
 /* The text-to-video stage of `zouma train`: tokenizer, latents, then diffusion transformer and text encoder.
  * SPDX-License-Identifier: MIT */
+#include "app/samples.h"
 #include "app/train_job.h"
 
 #include <inttypes.h>
@@ -218,6 +219,29 @@ static void close_dit_job(dit_job *d)
     zm_weights_free(d->text_file);
 }
 
+typedef struct dit_samples {
+    zm_job *job;
+    const dit_job *d;
+} dit_samples;
+
+/* The model as it is now goes to OUT, where `zouma generate -m OUT` can use it while training goes on, and makes a
+ * few clips of held-out captions. */
+static zm_status write_samples(void *user, int64_t step, zm_error *err)
+{
+    enum { CLIPS = 4 };
+    const dit_samples *u = user;
+    const zm_latents *held = &u->d->held;
+    char caption[CLIPS][ZM_CAPTION_MAX];
+    const char *prompt[CLIPS];
+    int n = held->n < CLIPS ? (int)held->n : CLIPS;
+    for (int i = 0; i < n; i++) {
+        zm_latents_caption(held, i, i % held->captions, caption[i]);
+        prompt[i] = caption[i];
+    }
+    zm_status s = write_networks(u->job, u->d, err);
+    return s ? s : zm_samples_generate(u->job->c.out, u->job->dir, step, prompt, n, err);
+}
+
 zm_status zm_job_dit(zm_job *job, zm_error *err)
 {
     const zm_train_config *c = &job->c;
@@ -238,6 +262,9 @@ zm_status zm_job_dit(zm_job *job, zm_error *err)
         s = zm_dit_stage_new(&d.stage, d.dit, d.text, d.all, d.tokenizer, &d.train, &d.held, &o, err);
     zm_trainer_result result;
     zm_trainer_options trainer = zm_job_trainer(job);
+    dit_samples samples = {.job = job, .d = &d};
+    trainer.sample = write_samples;
+    trainer.sample_user = &samples;
     zm_stage interface = d.stage ? zm_dit_stage_interface(d.stage) : (zm_stage){0};
     if (!s)
         s = zm_train(d.all, &interface, &trainer, &result, err);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "app/common.h"
+#include "app/samples.h"
 #include "base/mapfile.h"
 #include "format/gguf_write.h"
 #include "train/vae_stage.h"
@@ -183,6 +184,34 @@ zm_status zm_job_vae_new(zm_job *job, zm_vae **vae, zm_params **p, zm_error *err
     return s ? s : zm_vae_declare(vae, &c, *p, "", err);
 }
 
+typedef struct vae_samples {
+    const zm_job *job;
+    zm_vae_stage *stage;
+} vae_samples;
+
+/* Three held-out clips, each above its reconstruction. */
+static zm_status write_pairs(void *user, int64_t step, zm_error *err)
+{
+    enum { PAIRS = 3 };
+    const vae_samples *v = user;
+    const zm_job *job = v->job;
+    size_t bytes = (size_t)job->width * (size_t)job->height * (size_t)job->frames * 3;
+    uint8_t *rgb = malloc(2 * PAIRS * bytes);
+    zm_sample_clip clip[2 * PAIRS];
+    zm_status s = rgb ? ZM_OK : zm_fail(err, ZM_E_NOMEM, "out of memory for sample clips");
+    int n = job->c.data_held_out < PAIRS ? (int)job->c.data_held_out : PAIRS;
+    for (int i = 0; !s && i < n; i++) {
+        uint8_t *at = rgb + (size_t)(2 * i) * bytes;
+        s = zm_vae_stage_pair(v->stage, i, at, at + bytes, err);
+        clip[2 * i] = (zm_sample_clip){.rgb = at, .caption = "original"};
+        clip[2 * i + 1] = (zm_sample_clip){.rgb = at + bytes, .caption = "through the autoencoder"};
+    }
+    if (!s)
+        s = zm_samples_write(job->dir, step, clip, 2 * n, job->width, job->height, job->frames, job->fps, err);
+    free(rgb);
+    return s;
+}
+
 zm_status zm_job_vae(zm_job *job, zm_error *err)
 {
     const zm_train_config *c = &job->c;
@@ -215,6 +244,9 @@ zm_status zm_job_vae(zm_job *job, zm_error *err)
     zm_trainer_result result;
     zm_trainer_options trainer = zm_job_trainer(job);
     zm_stage interface = stage ? zm_vae_stage_interface(stage) : (zm_stage){0};
+    vae_samples samples = {.job = job, .stage = stage};
+    trainer.sample = write_pairs;
+    trainer.sample_user = &samples;
     if (!s)
         s = zm_train(p, &interface, &trainer, &result, err);
     if (!s)

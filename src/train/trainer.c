@@ -76,6 +76,8 @@ static zm_status validate(trainer *t, int64_t step, zm_error *err)
     char text[256] = "";
     zm_opt_swap_average(t->opt);
     zm_status s = t->stage->validate(t->stage->user, step, text, sizeof text, err);
+    if (!s && t->o->sample)
+        s = t->o->sample(t->o->sample_user, step, err);
     zm_opt_swap_average(t->opt);
     if (!s && t->o->report && text[0]) {
         fprintf(t->o->report, "  held out after %" PRId64 " steps: %s\n", step, text);

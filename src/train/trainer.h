@@ -27,6 +27,9 @@ typedef struct zm_stage {
 } zm_stage;
 
 typedef struct zm_trainer_options {
+    /* Optional: called after each validation with the averaged parameters in place, to write samples. */
+    zm_status (*sample)(void *user, int64_t step, zm_error *err);
+    void *sample_user;
     const char *dir;                 /* log.csv, loss.png and checkpoint.safetensors go here; exists */
     int64_t steps, warmup, cooldown; /* cooldown: last steps, learning rate falls linearly to a twentieth */
     zm_opt_options opt;

@@ -101,6 +101,23 @@ static zm_status fill(void *user, int64_t step, zm_error *err)
     return ZM_OK;
 }
 
+static zm_status reconstruct(zm_vae_stage *s, int64_t clip, zm_error *err)
+{
+    zm_pool_window(&s->held, clip, 0, s->held.frames, 1, s->whole->data, NULL);
+    return zm_exec_run(s->x, err);
+}
+
+zm_status zm_vae_stage_pair(zm_vae_stage *s, int64_t i, uint8_t *original, uint8_t *reconstruction, zm_error *err)
+{
+    zm_status st = reconstruct(s, i, err);
+    const float *want = s->whole->data, *got = s->back->data;
+    for (int64_t k = 0, n = zm_shape_elems(s->whole->shape); !st && k < n; k++) {
+        original[k] = (uint8_t)lrintf((want[k] + 1) * 127.5F);
+        reconstruction[k] = (uint8_t)lrintf((got[k] + 1) * 127.5F); /* clamped by the graph */
+    }
+    return st;
+}
+
 static double psnr(double square, double n)
 {
     return n > 0 ? 10 * log10(4 * n / (square + 1e-30)) : 0;
@@ -113,16 +130,13 @@ zm_status zm_vae_stage_score(zm_vae_stage *s, zm_vae_score *out, zm_error *err)
     if (!place)
         return zm_fail(err, ZM_E_NOMEM, "out of memory for scores");
     for (int64_t c = 0; c < s->held.n; c++) {
-        float *want = s->whole->data;
-        zm_pool_window(&s->held, c, 0, s->held.frames, 1, want, NULL);
-        zm_status st = zm_exec_run(s->x, err);
+        zm_status st = reconstruct(s, c, err);
         if (st) {
             free(place);
             return st;
         }
-        const float *got = s->back->data;
+        const float *got = s->back->data, *want = s->whole->data;
         const uint8_t *mask = s->held.mask + c * frame * s->held.frames;
-        want = s->whole->data;
         for (int64_t i = 0; i < frame * s->held.frames; i++) {
             double e = 0;
             for (int k = 0; k < 3; k++)

@@ -31,4 +31,8 @@ typedef struct zm_vae_score {
 /* Reconstruction of the held-out clips with the parameters as they are. */
 ZM_MUST zm_status zm_vae_stage_score(zm_vae_stage *s, zm_vae_score *out, zm_error *err);
 
+/* Held-out clip i and its reconstruction, u8 [F,H,W,3] each; i < held_out. */
+ZM_MUST zm_status zm_vae_stage_pair(zm_vae_stage *s, int64_t i, uint8_t *original, uint8_t *reconstruction,
+                                    zm_error *err);
+
 #endif
