@@ -22,7 +22,7 @@ if [ ! -f README.md ]; then
     exit 0
 fi
 
-for page in README.md $(find docs models -name '*.md' | sort); do
+for page in README*.md $(find docs models tests -name '*.md' | sort); do
     base=$(dirname "$page")
     result "$page: links lead somewhere" "$(grep -o -E '\]\([^)]+\)' "$page" | sed 's/^](//; s/)$//; s/ .*//; s/#.*//' | sort -u |
         while read -r to; do

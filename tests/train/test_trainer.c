@@ -273,8 +273,8 @@ static void test_killed(void)
     tap_ok(WIFEXITED(status) && WEXITSTATUS(status) == 0, "killed %d times, then finished", kills);
     tap_ok(kills >= 1, "at least one kill came before the end (%d)", kills);
     int n = read_losses(straight_dir, a), m = read_losses(dir, b);
-    tap_ok(n == STEPS && m == STEPS && same_losses(a, b, n, &worst),
-           "log.csv equals that of a run without kills (%d and %d rows, %.2g)", n, m, worst);
+    bool same = n == STEPS && m == STEPS && same_losses(a, b, n, &worst);
+    tap_ok(same, "log.csv equals that of a run without kills (%d and %d rows, %.2g)", n, m, worst);
 }
 
 static void remove_all(void)

@@ -1,5 +1,8 @@
 /* Activations on whole vectors, for the moment a product's rows are still in the nearest cache.
  * SPDX-License-Identifier: MIT */
+#ifndef ZM_BACKEND_CPU_GEMM_ACT_H
+#define ZM_BACKEND_CPU_GEMM_ACT_H
+
 #include "ops/unary.h"
 
 typedef float vec __attribute__((vector_size(LANES * 4)));
@@ -62,3 +65,5 @@ static inline vec activate(vec x, int act)
         return x;
     }
 }
+
+#endif

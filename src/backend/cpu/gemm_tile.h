@@ -1,6 +1,9 @@
 /* Inner loops of matrix products for one vector length; a file includes this after defining ISA_NAME, ISA_TABLE,
  * LANES, ROWS and VECTORS, and is compiled for its instruction set.
  * SPDX-License-Identifier: MIT */
+#ifndef ZM_BACKEND_CPU_GEMM_TILE_H
+#define ZM_BACKEND_CPU_GEMM_TILE_H
+
 #include <string.h>
 
 #include "backend/cpu/gemm_act.h"
@@ -238,3 +241,5 @@ const zm_gemm_isa ISA_TABLE = {
     .pack_turned = pack_turned,
     .finish = finish,
 };
+
+#endif
