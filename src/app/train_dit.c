@@ -155,7 +155,7 @@ static zm_status prepare_tokenizer(zm_job *job, dit_job *d, int vocab, zm_error 
 static zm_status prepare_networks(zm_job *job, dit_job *d, zm_error *err)
 {
     zm_dit_config dc;
-    zm_text_config tc;
+    zm_text_config tc = {0};
     d->all = zm_params_new();
     if (!d->all)
         return zm_fail(err, ZM_E_NOMEM, "out of memory for parameters");
