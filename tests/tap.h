@@ -39,7 +39,7 @@ __attribute__((unused)) static int tap_equal_i64(long long got, long long want, 
 
 __attribute__((unused)) static int tap_equal_str(const char *got, const char *want, const char *name)
 {
-    int ok = tap_ok_at(got && want && !strcmp(got, want), "got == want", name, 0, "%s", name);
+    int ok = tap_ok_at(got && want && !strcmp(got, want), "got == want", name, 0, "%s", name ? name : "");
     if (!ok)
         printf("# got \"%s\", want \"%s\"\n", got ? got : "(null)", want ? want : "(null)");
     return ok;
