@@ -90,9 +90,10 @@ zm_status zm_train_log_note(zm_train_log *l, int64_t step, const char *text, zm_
 
 static zm_status draw(const zm_train_log *l, zm_error *err)
 {
-    double *x = calloc((size_t)l->n * 3 + 3, sizeof *x), *y = x + l->n + 1, *smooth = y + l->n + 1;
+    double *x = calloc((size_t)l->n * 3 + 3, sizeof *x);
     if (!x)
         return zm_fail(err, ZM_E_NOMEM, "%s: out of memory for a picture", l->png);
+    double *y = x + l->n + 1, *smooth = y + l->n + 1;
     for (int64_t i = 0; i < l->n; i++) {
         x[i] = (double)l->row[i].step;
         y[i] = l->row[i].loss;

@@ -82,7 +82,7 @@ $(head -n 5 "$dir/err.txt")"
 have_model()
 {
     model=${ZOUMA_MODEL:-$root/models/toybox}
-    [ -f "$model/config.json" ] && [ -f "$model/dit.gguf" ]
+    [ -f "$model/config.json" ] && ls "$model"/dit.* >/dev/null 2>&1
 }
 
 # A model of a few thousand parameters, trained for two steps: DIR/config.json and weights.
