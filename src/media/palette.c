@@ -124,7 +124,7 @@ static void box_mean(zm_palette *p, const box *b, int i)
         for (int axis = 0; axis < 3; axis++)
             sum[axis] += c->sum[axis];
     }
-    for (int axis = 0; axis < 3; axis++)
+    for (int axis = 0; n && axis < 3; axis++) /* no box is empty */
         p->colour[i][axis] = (uint8_t)((sum[axis] + n / 2) / n);
 }
 

@@ -144,7 +144,9 @@ static void test_kill(void)
         pid_t child = fork();
         if (child == 0) {
             char *data = malloc(SIZE);
-            for (int generation = 0; data; generation++) {
+            if (!data)
+                _exit(1);
+            for (int generation = 0;; generation++) {
                 zm_error err = {0};
                 zm_save s;
                 memset(data, 'a' + generation % 26, SIZE);
