@@ -8,7 +8,7 @@ shift
 mkdir -p "$dir"
 log=$dir/build.log
 # A folder copied from elsewhere, or one whose setup was cut short, is set up anew.
-if [ -f "$dir/build.ninja" ] && ! grep -q -F "\"$PWD\"" "$dir/meson-info/meson-info.json" 2>/dev/null; then
+if [ -f "$dir/build.ninja" ] && ! grep -q -F "\"$(pwd -P)\"" "$dir/meson-info/meson-info.json" 2>/dev/null; then
     rm -rf "$dir"
     mkdir -p "$dir"
 fi
