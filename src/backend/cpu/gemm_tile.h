@@ -170,8 +170,11 @@ static tile_fn *const by_columns[ROWS][VECTORS] = {BY_COLUMNS(1), BY_COLUMNS(2),
 
 static void tile(const zm_tile *t)
 {
-    int vectors = t->width / LANES;
-    (t->segments ? by_rows : by_columns)[t->rows - 1][vectors - 1](t);
+    int row = t->rows - 1, column = t->width / LANES - 1;
+    if (t->segments)
+        by_rows[row][column](t);
+    else
+        by_columns[row][column](t);
 }
 
 #ifdef __has_builtin
