@@ -50,7 +50,7 @@ static zm_status compare_buckets(const context *c)
 static zm_status read_case(int32_t **ids, int32_t **len, zm_shape *shape, const context *c, const char *kase)
 {
     float *id = NULL, *mask = NULL;
-    zm_shape s;
+    zm_shape s = {0};
     zm_status st = zm_parity_read(&id, shape, c->d->io, c->err, "%s.ids", kase);
     if (!st)
         st = zm_parity_read(&mask, &s, c->d->io, c->err, "%s.mask", kase);

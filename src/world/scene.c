@@ -63,7 +63,7 @@ static int pick_action(zm_rng *r, int cls, bool local_only, bool sustained)
 /* Shapes carry colours and shadows, so they get half of the places they can take. */
 static int pick_class(zm_rng *r, int action, int level)
 {
-    int fit[128], shapes = 0, n = 0;
+    int fit[128] = {0}, shapes = 0, n = 0;
     int classes = level > 0 ? zm_world_count(ZM_ATTR_CLASS) : zm_world_core_classes();
     for (int c = 0; c < classes && n < 128; c++)
         if (zm_world_can(c, action)) {

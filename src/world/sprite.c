@@ -66,7 +66,7 @@ static void unpack(sprite *s, const unsigned char *raw, const float linear[256])
 static void unpack_all(void)
 {
     float linear[256];
-    ZM_ASSERT(zm_world_atlas_end - zm_world_atlas == (ptrdiff_t)THINGS * CELL * CELL * 4);
+    ZM_ASSERT((uintptr_t)zm_world_atlas_end - (uintptr_t)zm_world_atlas == (uintptr_t)THINGS * CELL * CELL * 4);
     for (int i = 0; i < 256; i++) {
         float v = (float)i / 255.0f;
         linear[i] = v <= 0.04045f ? v / 12.92f : powf((v + 0.055f) / 1.055f, 2.4f);
