@@ -151,7 +151,7 @@ static void pack_panels(const zm_gemm *g, int64_t k0, int64_t k1, int64_t n0, in
 static void fetch_rows(const float *const *next, int64_t from, int64_t to, int64_t length)
 {
     for (int64_t i = from; i < to; i++)
-        for (int64_t k = 0; k < length; k += 16)
+        for (int64_t k = 0; next[i] && k < length; k += 16) /* rows past the last one have no memory */
             __builtin_prefetch(next[i] + k);
 }
 
