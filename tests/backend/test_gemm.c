@@ -58,7 +58,7 @@ static void check(const zm_gemm_isa *isa, const sizes *s, zm_rng *rng)
     g.c_step = s->n, g.bias = s->bias ? bias : NULL, g.act = s->act, g.threads = s->threads;
     g.pack = s->tb ? zm_gemm_pack_turned : zm_gemm_pack_matrix;
     if (s->ta)
-        g.columns_of = zm_gemm_columns_of_matrix, g.ahead = s->tb ? NULL : zm_gemm_ahead_of_matrices;
+        g.columns_of = zm_gemm_columns_of_matrix;
     else
         g.rows_of = zm_gemm_rows_of_matrix, g.piece = s->k;
     void *scratch = zm_aligned_alloc(zm_gemm_scratch(&g));

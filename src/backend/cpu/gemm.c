@@ -8,8 +8,9 @@
 #endif
 
 enum {
-    BLOCK_K = 384,            /* steps of a block, at most */
+    BLOCK_K = 256,            /* steps of a block, at most */
     PANEL_FLOATS = 96 * 1024, /* of all panels of a block: 384 KiB of a second-level cache */
+    STEPS_AT_ONCE = 8,        /* of a plain B, packed for all panels together */
     SMALL = 1 << 19           /* multiply-adds below which one thread is enough */
 };
 
@@ -139,12 +140,15 @@ static int64_t panel_start(const zm_gemm *g, int64_t cols, int64_t p, int64_t *p
 
 static void pack_panels(const zm_gemm *g, int64_t k0, int64_t k1, int64_t n0, int64_t n1, float *out)
 {
-    int64_t panels, cols = n1 - n0;
-    for (int64_t p = 0, at = panel_start(g, cols, 0, &panels); p < panels; p++) {
-        int64_t next = panel_start(g, cols, p + 1, &panels);
-        g->pack(g, k0, (int)(k1 - k0), n0 + at, (int)(least(next, cols) - at), (int)(next - at), out + at * (k1 - k0));
-        at = next;
-    }
+    int64_t panels, cols = n1 - n0,
+                    once = g->pack == zm_gemm_pack_matrix ? STEPS_AT_ONCE : k1 - k0; /* steps of all panels */
+    for (int64_t k = k0; k < k1; k += once)
+        for (int64_t p = 0, at = panel_start(g, cols, 0, &panels); p < panels; p++) {
+            int64_t next = panel_start(g, cols, p + 1, &panels), width = next - at;
+            g->pack(g, k, (int)(least(k + once, k1) - k), n0 + at, (int)(least(next, cols) - at), (int)width,
+                    out + at * (k1 - k0) + (k - k0) * width);
+            at = next;
+        }
 }
 
 /* Ask for row i of the next slab, before its turn comes; from memory it would arrive too late. */
@@ -221,6 +225,7 @@ static void run_rows(const zm_gemm *g, const share *w, zm_tile *t, int64_t block
     }
 }
 
+/* Rows i0 .. i0+rows-1 of A by columns as [step][row]. */
 static void gather(float *out, const float *const *column, int64_t i0, int rows, int count)
 {
     if (rows == 8)
@@ -237,20 +242,13 @@ static void run_columns(const zm_gemm *g, const share *w, zm_tile *t, int64_t bl
 {
     const float *a[BLOCK_K];
     _Alignas(64) float packed[BLOCK_K * ZM_TILE_ROWS];
-    int64_t rows = g->m / g->groups, slabs = divide_up(rows, g->isa->rows), filled = -1, next0 = 0, next1 = 0;
-    if (block + 1 < w->block1 && g->ahead)
-        block_range(g, block + 1, &next0, &next1);
+    int64_t rows = g->m / g->groups, slabs = divide_up(rows, g->isa->rows), filled = -1;
     t->packed = packed, t->segments = 0, t->length = (int)(k1 - k0);
     for (int64_t s = w->slab0; s < w->slab1; s++) {
         int64_t group = s / slabs, i0 = rows * (s % slabs) / slabs, i1 = rows * (s % slabs + 1) / slabs;
         if (filled != group)
             g->columns_of(g->a_ctx, group, k0, t->length, a);
         filled = group;
-        if (next1 > next0) { /* a part of the next block with every slab of this one */
-            int64_t done = s - w->slab0, all = w->slab1 - w->slab0, more = next1 - next0;
-            g->ahead(g, next0 + more * done / all, next0 + more * (done + 1) / all, w->slab0 / slabs * rows,
-                     divide_up(w->slab1, slabs) * rows, n0, n1);
-        }
         t->rows = (int)(i1 - i0);
         gather(packed, a, i0, t->rows, t->length);
         run_slab(g, t, w, group * rows + i0, n0, n1, k1 - k0, NULL);
@@ -384,17 +382,4 @@ void zm_gemm_pack_turned(const zm_gemm *g, int64_t k0, int count, int64_t n0, in
     for (int j = 0; j < cols; j++)
         row[j] = b->at + (n0 + j) * b->step + k0;
     g->isa->pack_turned(row, cols, count, width, out);
-}
-
-static void fetch(const zm_gemm_matrix *a, int64_t k0, int64_t k1, int64_t from, int64_t to)
-{
-    for (int64_t k = k0; k < k1; k++)
-        for (int64_t j = from; j < to; j += 16)
-            __builtin_prefetch(a->at + k * a->step + j, 0, 2);
-}
-
-void zm_gemm_ahead_of_matrices(const zm_gemm *g, int64_t k0, int64_t k1, int64_t m0, int64_t m1, int64_t n0, int64_t n1)
-{
-    fetch(g->a_ctx, k0, k1, m0, m1);
-    fetch(g->b_ctx, k0, k1, n0, n1);
 }

@@ -31,8 +31,6 @@ typedef struct zm_gemm {
     int64_t groups;
     /* Pack B's rows k0 .. k0+count-1, columns n0 .. n0+cols-1 as out[k][width], zeros beyond cols. */
     void (*pack)(const struct zm_gemm *g, int64_t k0, int count, int64_t n0, int cols, int width, float *out);
-    /* Optional: ask for the memory of rows m0..m1 of A and columns n0..n1 of B, steps k0..k1, ahead of its use. */
-    void (*ahead)(const struct zm_gemm *g, int64_t k0, int64_t k1, int64_t m0, int64_t m1, int64_t n0, int64_t n1);
     const void *a_ctx, *b_ctx;
     float *c;
     int64_t c_step;
@@ -53,10 +51,6 @@ void zm_gemm_pack_matrix(const zm_gemm *g, int64_t k0, int count, int64_t n0, in
                          float *out); /* [k,n] */
 void zm_gemm_pack_turned(const zm_gemm *g, int64_t k0, int count, int64_t n0, int cols, int width,
                          float *out); /* [n,k] */
-
-/* For A [k,m] and B [k,n], both read once as k goes on. */
-void zm_gemm_ahead_of_matrices(const zm_gemm *g, int64_t k0, int64_t k1, int64_t m0, int64_t m1, int64_t n0,
-                               int64_t n1);
 
 /* Bytes of scratch that zm_gemm_run needs for these sizes with these threads (0: all). */
 size_t zm_gemm_scratch(const zm_gemm *g);

@@ -103,7 +103,6 @@ static void run_one(const zm_tensor *node, const job *j, int64_t z, char *scratc
         right = (zm_gemm_matrix){(const float *)b->data + z * j->n * j->k, j->tb ? j->k : j->n};
         g.b_ctx = &right;
         g.pack = j->tb ? zm_gemm_pack_turned : zm_gemm_pack_matrix;
-        g.ahead = j->ta && !j->tb ? zm_gemm_ahead_of_matrices : NULL;
     } else {
         size_t at = (size_t)(z * j->n * j->k) / zm_dtype_block_elems(b->dtype) * zm_dtype_block_bytes(b->dtype);
         packed = (stored){(const unsigned char *)b->data + at, b->dtype, j->tb ? j->k : j->n};

@@ -213,13 +213,15 @@ static void pack_turned(const float *const *row, int n, int64_t length, int widt
     int64_t even = length & ~(int64_t)3;
     if (n < width)
         memset(out, 0, sizeof(float) * (size_t)length * (size_t)width);
-    for (int64_t k = 0; k < even; k += 4) {
+    for (int64_t k0 = 0; k0 < even; k0 += 16) { /* a line of every row is used up while it is near */
+        int64_t k1 = k0 + 16 < even ? k0 + 16 : even;
         int j = 0;
         for (; j + 4 <= n; j += 4)
-            turn_four(row + j, k, width, out + k * width + j);
+            for (int64_t k = k0; k < k1; k += 4)
+                turn_four(row + j, k, width, out + k * width + j);
         for (; j < n; j++)
-            for (int64_t i = k; i < k + 4; i++)
-                out[i * width + j] = row[j][i];
+            for (int64_t k = k0; k < k1; k++)
+                out[k * width + j] = row[j][k];
     }
     for (int64_t k = even; k < length; k++)
         for (int j = 0; j < n; j++)
