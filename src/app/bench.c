@@ -201,6 +201,7 @@ int zm_cmd_bench(int argc, char **argv)
         {"--batch", 0, ZM_ARG_INT, &b->batch, 1, 4096, "N", "clips of a training step [48]"},
         {"--seconds", 0, ZM_ARG_FLOAT, &b->seconds, 0.01, 600, "S",
          "measure each row for so long, at least three runs [1]"},
+        {"--nodes", 0, ZM_ARG_FLAG, &b->nodes, 0, 0, NULL, "print where each graph's time goes, kernel by kernel"},
     };
     int n = zm_args_parse(argc, argv, args, sizeof args / sizeof *args, words, NAMES_MAX, usage, help),
         status = n == -2 ? 0 : 2;

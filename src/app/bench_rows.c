@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/bench_profile.h"
 #include "backend/backend.h"
 #include "base/clock.h"
 #include "ops/flops.h"
@@ -14,6 +15,7 @@
 #include "train/optimizer.h"
 
 enum { RUNS_MAX = 50, RUNS_LEAST = 3 };
+enum { BATCHED_TOKENS = 1024 }; /* below: both branches of guidance in one batch, as generation does */
 
 static int ascending(const void *a, const void *b)
 {
@@ -91,6 +93,8 @@ static zm_status time_graph(zm_bench *b, zm_graph *g, const char *name, const ch
     }
     if (!s)
         keep(b, name, dtype, seconds, zm_graph_flops(g), shape);
+    if (!s && b->nodes)
+        s = zm_bench_profile(x, g, name, err);
     zm_exec_free(x);
     return s;
 }
@@ -152,11 +156,17 @@ static zm_status attention_one(zm_bench *b, int64_t batch, int64_t n, int64_t he
     return s;
 }
 
-static zm_status attention(zm_bench *b, zm_error *err)
+static int64_t token_count(const zm_bench *b)
 {
     const int *p = b->dit.patch_size;
-    int64_t tokens = (int64_t)(b->latent_frames / p[0]) * (b->latent_height / p[1]) * (b->latent_width / p[2]);
-    zm_status s = attention_one(b, 2, tokens, b->dit.num_heads, b->dit.dim / b->dit.num_heads, err);
+    return (int64_t)(b->latent_frames / p[0]) * (b->latent_height / p[1]) * (b->latent_width / p[2]);
+}
+
+static zm_status attention(zm_bench *b, zm_error *err)
+{
+    int64_t tokens = token_count(b);
+    zm_status s =
+        attention_one(b, tokens < BATCHED_TOKENS ? 2 : 1, tokens, b->dit.num_heads, b->dit.dim / b->dit.num_heads, err);
     return s ? s : attention_one(b, 1, 2048, 8, 64, err);
 }
 
@@ -206,11 +216,13 @@ static zm_status dit_block(zm_bench *b, zm_error *err)
     if (!s) {
         char shape[112];
         zm_build build = zm_build_begin(n.g, n.p, false, false);
-        zm_dit_sizes z = dit_sizes(b, 2);
+        int64_t tokens = token_count(b), batch = tokens < BATCHED_TOKENS ? 2 : 1;
+        zm_dit_sizes z = dit_sizes(b, batch);
         zm_dit_inputs in = zm_dit_input_leaves(&build, n.dit, &z);
         zm_output(n.g, zm_dit_build(&build, n.dit, &in));
-        snprintf(shape, sizeof shape, "[2,%d,%d,%d,%d], width %d, one block, embeddings, head", b->latent_frames,
-                 b->latent_height, b->latent_width, c.in_dim, c.dim);
+        snprintf(shape, sizeof shape, "[%lld,%d,%d,%d,%d], %lld tokens, width %d, one block, embeddings, head",
+                 (long long)batch, b->latent_frames, b->latent_height, b->latent_width, c.in_dim, (long long)tokens,
+                 c.dim);
         s = time_graph(b, n.g, "dit-block", "f32", shape, err);
     }
     network_end(&n);
@@ -332,6 +344,8 @@ static zm_status train_step(zm_bench *b, zm_error *err)
                  (long long)b->batch, 1e-6 * (double)zm_params_elems(n.p), (double)b->batch / seconds);
         keep(b, "train-step", "f32", seconds, zm_graph_flops(n.g), shape);
     }
+    if (!s && b->nodes)
+        s = zm_bench_profile(l.x, n.g, "train-step", err);
     zm_exec_free(l.x);
     zm_opt_free(l.opt);
     free(l.grad);

@@ -20,6 +20,7 @@ typedef struct zm_bench {
     double peak;       /* GFLOPS of sgemm, measured in this run */
     double seconds;    /* of measuring, for each row */
     int64_t batch;     /* of the training step */
+    bool nodes;        /* print where each graph's time goes */
     const char *model; /* directory whose clip is made, or NULL */
     zm_json sizes;
     zm_dit_config dit;
