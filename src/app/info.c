@@ -73,7 +73,7 @@ static void add_kind(json_t *j, const zm_weights *w)
     char *sizes = NULL;
     const char *what = NULL;
     if (!zm_dit_config_detect(&dit, w, "", &ignored)) {
-        const zm_model_family *f = zm_model_family_detect(&dit);
+        const zm_model_family *f = zm_model_family_detect(&dit, false);
         what = "diffusion transformer";
         sizes = zm_dit_config_json(&dit);
         if (f)

@@ -8,28 +8,35 @@
 
 #include "base/mapfile.h"
 
-static bool is_ti2v(const zm_dit_config *c)
+static bool is_ti2v(const zm_dit_config *c, bool experts)
 {
-    return !strcmp(c->model_type, "ti2v");
+    return !experts && !strcmp(c->model_type, "ti2v");
 }
 
-static bool is_wan21_i2v(const zm_dit_config *c)
+static bool is_wan21_i2v(const zm_dit_config *c, bool experts)
 {
-    return !strcmp(c->model_type, "i2v") && c->img_dim > 0;
+    return !experts && !strcmp(c->model_type, "i2v") && c->img_dim > 0;
 }
 
-static bool is_wan22_i2v(const zm_dit_config *c)
+static bool is_wan22_i2v(const zm_dit_config *c, bool experts)
 {
+    (void)experts; /* Wan 2.1 has no such network, so that one expert alone is known too */
     return !strcmp(c->model_type, "i2v") && c->img_dim == 0;
 }
 
-static bool is_t2v(const zm_dit_config *c)
+static bool is_wan21_t2v(const zm_dit_config *c, bool experts)
 {
-    return !strcmp(c->model_type, "t2v");
+    return !experts && !strcmp(c->model_type, "t2v");
+}
+
+static bool is_wan22_t2v(const zm_dit_config *c, bool experts)
+{
+    return experts && !strcmp(c->model_type, "t2v");
 }
 
 static const char wan21_paper[] = "Wan team 2025, arXiv:2503.20314";
 
+/* Defaults are those of the official configs and of their command line. */
 const zm_model_family zm_model_families[] = {
     {.name = "wan22-ti2v",
      .summary = "text and image to video, a timestep per latent frame",
@@ -40,7 +47,7 @@ const zm_model_family zm_model_families[] = {
      .paper = wan21_paper},
     {.name = "wan21-t2v",
      .summary = "text to video",
-     .detect = is_t2v,
+     .detect = is_wan21_t2v,
      .sampling = {.steps = 50, .guidance = 5, .shift = 5, .solver = "unipc"},
      .video = {832, 480, 81, 16},
      .paper = wan21_paper},
@@ -50,11 +57,19 @@ const zm_model_family zm_model_families[] = {
      .sampling = {.steps = 40, .guidance = 5, .shift = 3, .solver = "unipc"},
      .video = {832, 480, 81, 16},
      .paper = wan21_paper},
+    {.name = "wan22-t2v",
+     .summary = "text to video, one of two experts by noise level",
+     .detect = is_wan22_t2v,
+     .sampling = {.steps = 40, .guidance = 4, .guidance_low = 3, .shift = 12, .solver = "unipc"},
+     .video = {832, 480, 81, 16},
+     .boundary = 0.875,
+     .paper = wan21_paper},
     {.name = "wan22-i2v",
      .summary = "image to video, one of two experts by noise level",
      .detect = is_wan22_i2v,
-     .sampling = {.steps = 40, .guidance = 3.5, .shift = 5, .solver = "unipc"},
+     .sampling = {.steps = 40, .guidance = 3.5, .guidance_low = 3.5, .shift = 5, .solver = "unipc"},
      .video = {832, 480, 81, 16},
+     .boundary = 0.9,
      .paper = wan21_paper},
 };
 const size_t zm_model_family_count = sizeof zm_model_families / sizeof *zm_model_families;
@@ -67,10 +82,10 @@ const zm_model_family *zm_model_family_find(const char *name)
     return NULL;
 }
 
-const zm_model_family *zm_model_family_detect(const zm_dit_config *c)
+const zm_model_family *zm_model_family_detect(const zm_dit_config *c, bool experts)
 {
     for (size_t i = 0; i < zm_model_family_count; i++)
-        if (zm_model_families[i].detect(c))
+        if (zm_model_families[i].detect(c, experts))
             return &zm_model_families[i];
     return NULL;
 }
@@ -79,8 +94,10 @@ void zm_model_config_close(zm_model_config *c)
 {
     zm_json_close(&c->json);
     free(c->dit_path);
+    free(c->dit_low_path);
     free(c->text_path);
     free(c->vae_path);
+    free(c->clip_path);
     free(c->tokenizer_path);
     free(c->sampling.negative);
     *c = (zm_model_config){0};
@@ -129,6 +146,8 @@ static zm_status read_sampling(zm_model_config *c, zm_error *err)
     if (!s)
         s = zm_json_f64(&c->sampling.guidance, j, "sampling.guidance", false, 0, 100, err);
     if (!s)
+        s = zm_json_f64(&c->sampling.guidance_low, j, "sampling.guidance_low", false, 0, 100, err);
+    if (!s)
         s = zm_json_f64(&c->sampling.shift, j, "sampling.shift", false, 1e-3, 1000, err);
     if (!s)
         s = zm_json_str(&solver, j, "sampling.solver", false, err);
@@ -144,6 +163,8 @@ static zm_status read_sampling(zm_model_config *c, zm_error *err)
         s = zm_json_f64(&c->video.fps, j, "video.fps", false, 0.01, 1000, err);
     if (s)
         return s;
+    if (!c->sampling.guidance_low)
+        c->sampling.guidance_low = c->sampling.guidance;
     c->sampling.steps = (int)steps;
     c->video.width = (int)width;
     c->video.height = (int)height;
@@ -167,70 +188,141 @@ static zm_status read_paths(zm_model_config *c, const char *dir, zm_error *err)
                                       "Wan2.2_VAE.safetensors",
                                       "Wan2.1_VAE.safetensors",
                                       NULL};
-    static const char *const tokenizer[] = {"tokenizer.json", NULL};
+    static const char *const clip[] = {"clip.gguf", "clip.safetensors",
+                                       "models_clip_open-clip-xlm-roberta-large-vit-huge-14.pth",
+                                       "models_clip_open-clip-xlm-roberta-large-vit-huge-14.safetensors", NULL};
+    static const char *const tokenizer[] = {"tokenizer.json", "spiece.model", NULL};
     zm_status s = part_path(&c->dit_path, c, dir, "dit", dit, err);
     if (!s)
         s = part_path(&c->text_path, c, dir, "text_encoder", text, err);
     if (!s)
         s = part_path(&c->vae_path, c, dir, "vae", vae, err);
     if (!s)
+        s = part_path(&c->clip_path, c, dir, "image_encoder", clip, err);
+    if (!s)
         s = part_path(&c->tokenizer_path, c, dir, "tokenizer", tokenizer, err);
-    if (!s && !c->tokenizer_path) { /* where the official directories keep it */
-        char *full = zm_path_join(dir, "google/umt5-xxl/tokenizer.json");
+    static const char *const inner[] = {"google/umt5-xxl/tokenizer.json", "google/umt5-xxl/spiece.model"};
+    for (size_t i = 0; !s && !c->tokenizer_path && i < sizeof inner / sizeof *inner; i++) {
+        char *full = zm_path_join(dir, "%s", inner[i]); /* where the official directories keep it */
         if (full && zm_path_is_file(full))
             c->tokenizer_path = full;
         else
             free(full);
     }
-    if (!s && !c->dit_path && !(c->dit_path = strdup(dir))) /* shards: the directory itself opens as weights */
-        s = zm_fail(err, ZM_E_NOMEM, "%s: out of memory", dir);
     return s;
+}
+
+/* The directory's own shards, or two experts; dit_path may be set already by files.dit. */
+static zm_status find_experts(zm_model_config *c, const char *dir, bool experts, zm_error *err)
+{
+    if (experts) {
+        free(c->dit_path);
+        c->dit_path = zm_path_join(dir, "high_noise_model");
+        c->dit_low_path = zm_path_join(dir, "low_noise_model");
+        if (!c->dit_path || !c->dit_low_path)
+            return zm_fail(err, ZM_E_NOMEM, "%s: out of memory", dir);
+        if (!zm_path_is_dir(c->dit_low_path))
+            return zm_fail(err, ZM_E_MISSING, "%s: no such directory beside high_noise_model", c->dit_low_path);
+    } else if (!c->dit_path && !(c->dit_path = strdup(dir))) { /* the directory itself opens as weights */
+        return zm_fail(err, ZM_E_NOMEM, "%s: out of memory", dir);
+    }
+    return ZM_OK;
 }
 
 static zm_status set_family(zm_model_config *c, const char *name, const char *where, zm_error *err)
 {
-    c->family = name ? zm_model_family_find(name) : zm_model_family_detect(&c->dit);
+    bool experts = c->dit_low_path != NULL;
+    c->family = name ? zm_model_family_find(name) : zm_model_family_detect(&c->dit, experts);
     if (!c->family)
         return zm_fail(err, ZM_E_UNSUPPORTED, "%s: %s is not a model family this build knows", where,
                        name ? name : c->dit.model_type);
     c->sampling = c->family->sampling;
     c->video = c->family->video;
+    c->boundary = experts ? c->family->boundary : 0;
     return ZM_OK;
 }
 
-/* Official configs do not say whether an image network takes picture features; its tensors do. */
-static zm_status find_image_width(zm_model_config *c, zm_error *err)
+/* The first dim of a tensor, or the second; 0 when it is not there. */
+static int dim_of(const zm_weights *w, const char *name, int i)
 {
+    const zm_weight *t;
+    bool there = zm_weights_has(w, name) && !zm_weights_find(&t, w, name, NULL);
+    return there && t->rank > i && t->dim[i] > 0 && t->dim[i] <= 1 << 16 ? (int)t->dim[i] : 0;
+}
+
+/* Official configs leave out the width of the text and whether an image network takes picture features. */
+static zm_status read_untold(zm_model_config *c, const char *key, zm_error *err)
+{
+    char dotted[32];
+    snprintf(dotted, sizeof dotted, "%s%stext_dim", key, *key ? "." : "");
+    bool i2v = !strcmp(c->dit.model_type, "i2v") && !c->dit.img_dim, text = !zm_json_at(&c->json, dotted);
     zm_weights *w;
-    if (strcmp(c->dit.model_type, "i2v") != 0 || c->dit.img_dim)
+    if (!i2v && !text)
         return ZM_OK;
-    zm_status s = zm_weights_open(&w, c->dit_path, err);
+    zm_status s = zm_model_part_open(&w, c, ZM_PART_DIT, err);
     if (s)
         return s;
-    const zm_weight *t;
-    if (zm_weights_has(w, "img_emb.proj.0.weight") && !zm_weights_find(&t, w, "img_emb.proj.0.weight", NULL) &&
-        t->rank == 1 && t->dim[0] <= 1 << 14)
-        c->dit.img_dim = (int)t->dim[0];
+    if (i2v)
+        c->dit.img_dim = dim_of(w, "img_emb.proj.0.weight", 0);
+    if (text && dim_of(w, "text_embedding.0.weight", 1))
+        c->dit.text_dim = dim_of(w, "text_embedding.0.weight", 1);
     zm_weights_free(w);
     return ZM_OK;
 }
 
+/* Sizes of the other parts: from the config where it has them, else from their tensors. */
+static zm_status read_parts(zm_model_config *c, zm_error *err)
+{
+    zm_status s = ZM_OK;
+    zm_weights *w;
+    c->has_vae = zm_json_at(&c->json, "vae") != NULL;
+    c->has_text = zm_json_at(&c->json, "text_encoder") != NULL;
+    c->has_clip = c->clip_path != NULL;
+    if (c->has_text)
+        s = zm_text_config_read(&c->text, &c->json, "text_encoder", err);
+    if (!s && c->has_vae)
+        s = zm_vae_config_read(&c->vae, &c->json, "vae", err);
+    if (!s && !c->has_text && c->text_path) {
+        s = zm_model_part_open(&w, c, ZM_PART_TEXT, err);
+        if (!s) {
+            s = zm_text_config_detect(&c->text, w, "", err);
+            zm_weights_free(w);
+        }
+        c->has_text = !s;
+    }
+    if (!s && !c->has_vae && c->vae_path) {
+        s = zm_model_part_open(&w, c, ZM_PART_VAE, err);
+        if (!s) {
+            s = zm_vae_config_detect(&c->vae, w, "", err);
+            zm_weights_free(w);
+        }
+        c->has_vae = !s;
+    }
+    return s;
+}
+
 static zm_status read_dir(zm_model_config *c, const char *dir, zm_error *err)
 {
-    char *path = zm_path_join(dir, "config.json");
-    if (!path)
+    char *own = zm_path_join(dir, "config.json"), *high = zm_path_join(dir, "high_noise_model/config.json");
+    if (!own || !high) {
+        free(own);
+        free(high);
         return zm_fail(err, ZM_E_NOMEM, "%s: out of memory", dir);
-    zm_status s = zm_json_load(&c->json, path, 1 << 20, err);
-    free(path);
+    }
+    bool experts = zm_path_is_file(high);
+    zm_status s = zm_json_load(&c->json, experts ? high : own, 1 << 20, err);
+    free(own);
+    free(high);
     if (s)
         return s;
-    bool ours = zm_json_at(&c->json, "dit") != NULL;
-    const char *family = NULL, *name = NULL, *last = strrchr(dir, '/');
-    s = zm_dit_config_read(&c->dit, &c->json, ours ? "dit" : "", err);
+    const char *key = zm_json_at(&c->json, "dit") ? "dit" : "", *family = NULL, *name = NULL, *last = strrchr(dir, '/');
+    s = zm_dit_config_read(&c->dit, &c->json, key, err);
     if (!s)
         s = read_paths(c, dir, err);
     if (!s)
-        s = find_image_width(c, err);
+        s = find_experts(c, dir, experts, err);
+    if (!s)
+        s = read_untold(c, key, err);
     if (!s)
         s = zm_json_str(&family, &c->json, "family", false, err);
     if (!s)
@@ -241,11 +333,7 @@ static zm_status read_dir(zm_model_config *c, const char *dir, zm_error *err)
         snprintf(c->name, sizeof c->name, "%s", name ? name : last && last[1] ? last + 1 : dir);
     if (!s)
         s = read_sampling(c, err);
-    c->has_vae = zm_json_at(&c->json, "vae") != NULL;
-    c->has_text = zm_json_at(&c->json, "text_encoder") != NULL;
-    if (!s && c->has_text)
-        s = zm_text_config_read(&c->text, &c->json, "text_encoder", err);
-    return s;
+    return s ? s : read_parts(c, err);
 }
 
 static zm_status read_file(zm_model_config *c, const char *path, zm_error *err)
@@ -261,6 +349,8 @@ static zm_status read_file(zm_model_config *c, const char *path, zm_error *err)
         s = zm_fail(err, ZM_E_NOMEM, "%s: out of memory", path);
     const char *last = strrchr(path, '/');
     snprintf(c->name, sizeof c->name, "%s", last ? last + 1 : path);
+    if (!s && !c->sampling.guidance_low)
+        c->sampling.guidance_low = c->sampling.guidance;
     zm_weights_free(w);
     return s;
 }
@@ -272,4 +362,28 @@ zm_status zm_model_config_open(zm_model_config *out, const char *path, zm_error 
     if (s)
         zm_model_config_close(out);
     return s;
+}
+
+const char *zm_model_part_name(zm_model_part_kind part)
+{
+    static const char *const names[] = {"diffusion transformer", "low-noise transformer", "text encoder",
+                                        "video autoencoder", "image encoder"};
+    ZM_ASSERT(part < ZM_PART_COUNT);
+    return names[part];
+}
+
+const char *zm_model_part_path(const zm_model_config *c, zm_model_part_kind part)
+{
+    const char *const paths[] = {c->dit_path, c->dit_low_path, c->text_path, c->vae_path, c->clip_path};
+    ZM_ASSERT(part < ZM_PART_COUNT);
+    return paths[part];
+}
+
+zm_status zm_model_part_open(zm_weights **out, const zm_model_config *c, zm_model_part_kind part, zm_error *err)
+{
+    const char *path = zm_model_part_path(c, part);
+    *out = NULL;
+    if (!path)
+        return zm_fail(err, ZM_E_MISSING, "%s: this model has no %s", c->name, zm_model_part_name(part));
+    return zm_weights_open(out, path, err);
 }

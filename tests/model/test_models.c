@@ -30,7 +30,7 @@ static void drop(const char *name)
 
 #define DIT                                                                                                            \
     "\"model_type\": \"ti2v\", \"dim\": 32, \"ffn_dim\": 64, \"num_heads\": 2, \"num_layers\": 3, "                    \
-    "\"in_dim\": 16, \"out_dim\": 16"
+    "\"in_dim\": 16, \"out_dim\": 16, \"text_dim\": 8"
 
 static void test_ours(void)
 {
@@ -65,11 +65,13 @@ static void test_official(void)
     zm_model_config c;
     zm_error err = {0};
     put("config.json", "{\"_class_name\": \"WanModel\", \"_diffusers_version\": \"0.33.0\", " DIT "}");
-    put("Wan2.2_VAE.pth", "");
     zm_status s = zm_model_config_open(&c, dir, &err);
-    tap_ok(!s && c.family->frame_timesteps && !c.has_text && c.vae_path && strstr(c.vae_path, "Wan2.2_VAE.pth"),
+    tap_ok(!s && c.family->frame_timesteps && !c.has_text && !c.has_vae && c.boundary == 0 &&
+               c.sampling.guidance_low == 5,
            "an official directory %s", err.text);
     zm_model_config_close(&c);
+    put("Wan2.2_VAE.pth", "");
+    tap_ok(zm_model_config_open(&c, dir, &err) == ZM_E_FORMAT && strstr(err.text, "Wan2.2_VAE.pth"), "%s", err.text);
 }
 
 static void test_refused(void)
@@ -105,7 +107,7 @@ static void test_table(void)
     }
     tap_ok(!zm_model_family_find("nosuch"), "an unknown family");
     zm_dit_config i2v = {.model_type = "i2v", .img_dim = 1280};
-    tap_equal_str(zm_model_family_detect(&i2v)->name, "wan21-i2v", "picture features tell 2.1 from 2.2");
+    tap_equal_str(zm_model_family_detect(&i2v, false)->name, "wan21-i2v", "picture features tell 2.1 from 2.2");
 }
 
 int main(void)
