@@ -9,7 +9,19 @@ typedef struct zm_exec zm_exec;
 
 typedef struct zm_exec_options {
     bool reference_only; /* plain loops of the op descriptors: what every kernel is held to */
+    /* Bytes of external leaves in mapped files that may be resident at a time; 0 and SIZE_MAX: all of them.  As many
+     * as fit stay; the others are read ahead of their use, run after run, and dropped after it. */
+    size_t resident_bytes;
 } zm_exec_options;
+
+/* What running a graph takes, known without allocating it. */
+typedef struct zm_exec_size {
+    size_t work;   /* planned memory and the kernels' scratch: what zm_exec_bytes will say */
+    size_t mapped; /* external leaves that may stay in their files (those without data count as mapped) */
+    size_t window; /* the least resident_bytes that works: the largest leaf with the one that follows it */
+} zm_exec_size;
+/* g: finished; its external leaves need no data yet.  ZM_E_NOMEM. */
+ZM_MUST zm_status zm_exec_measure(zm_exec_size *out, zm_graph *g, const zm_exec_options *opt, zm_error *err);
 
 /* Plan memory for g (finished, borrowed until free), choose a kernel for every node and prepare it.
  * ZM_E_NOMEM: the plan does not fit in memory.  opt NULL: defaults. */
