@@ -60,6 +60,8 @@ typedef struct zm_dit_inputs {
     zm_tensor *context;             /* [B,L,text_dim]; rows beyond the text are zero, and attended as such */
     zm_tensor *context_mask;        /* NULL, or [B,L,1]: 1 for rows of text, 0 for rows to be zeroed here */
     zm_tensor *image;               /* NULL, or [B,Li,img_dim] picture features */
+    const struct zm_dit_kept *kept; /* not NULL: context and image are not looked at, these keys and values are */
+    zm_tensor *key_bias, *key_len;  /* NULL, or [B,L] f32 and [B] i32 of the context's rows; see zm_dit_fold_padding */
     zm_tensor *rope_cos, *rope_sin; /* [N,head_dim/2] */
     /* NULL, or called with named intermediates in order ("patch_embedding", "block0.self_attn", "head", ...). */
     void (*mark)(void *user, const char *name, zm_tensor *t);
@@ -72,6 +74,26 @@ zm_dit_inputs zm_dit_input_leaves(zm_build *b, const zm_dit *m, const zm_dit_siz
 
 /* Velocity [B,F,H,W,out_dim] (Wan team 2025, arXiv:2503.20314, 4.2; Peebles & Xie 2023, DiT). */
 zm_tensor *zm_dit_build(zm_build *b, const zm_dit *m, const zm_dit_inputs *in);
+
+/* What cross-attention needs of the prompt and the picture: keys and values of every block, text first.  They are the
+ * same at every step, so a clip computes them once, in a graph of its own. */
+typedef struct zm_dit_kept {
+    int n; /* blocks x (2, or 4 with a picture) */
+    zm_tensor *
+        *at; /* k, v [B,L,heads,head_dim], then k_img, v_img [B,Li,..] of block 0, of block 1, ..; of the graph */
+} zm_dit_kept;
+
+/* Keys and values as outputs of this graph.  context [B,L,text_dim]; image NULL or [B,Li,img_dim]. */
+zm_dit_kept zm_dit_build_kept(zm_build *b, const zm_dit *m, zm_tensor *context, zm_tensor *image);
+/* Input leaves of the same shapes in another graph, to be filled with those outputs' values. */
+zm_dit_kept zm_dit_kept_leaves(zm_build *b, const zm_dit_kept *of);
+
+/* Rows of a context beyond its text are all zero, so their keys and values are all alike: one such row is enough when
+ * its score is raised by the logarithm of their number, for exp(s + log n) = n exp(s).  Rows that stand for the context
+ * of a text of `len` tokens in a network of text_len rows: */
+int zm_dit_folded_rows(int len, int text_len);
+/* bias[0..rows) and the number of visible keys of one sample; rows >= zm_dit_folded_rows of every sample of the batch. */
+void zm_dit_fold_padding(float *bias, int32_t *key_len, int rows, int len, int text_len);
 
 /* mean((velocity - target)^2 * weight) -> [1]; weight NULL or broadcastable to target ([B,F,1,1,1]: 0 for given
  * frames), normalised by the caller. */

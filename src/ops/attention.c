@@ -11,13 +11,19 @@
 typedef struct sizes {
     int64_t B, Nq, Nk, H, d, dv;
     double scale;
-    const float *q, *k, *v, *bias;
+    const float *q, *k, *v, *bias, *key_bias;
     const int32_t *k_len;
 } sizes;
 
 static const zm_tensor *optional(const zm_tensor *node, int i)
 {
     return i < node->n_in ? node->in[i] : NULL;
+}
+
+static bool has_full_bias(const zm_tensor *node)
+{
+    const zm_tensor *bias = optional(node, 3);
+    return bias && bias->shape.rank == 3;
 }
 
 static sizes sizes_of(const zm_tensor *node)
@@ -31,7 +37,8 @@ static sizes sizes_of(const zm_tensor *node)
     s.q = q->data;
     s.k = k->data;
     s.v = v->data;
-    s.bias = bias ? bias->data : NULL;
+    s.bias = has_full_bias(node) ? bias->data : NULL;
+    s.key_bias = bias && !s.bias ? bias->data : NULL;
     s.k_len = k_len ? k_len->data : NULL;
     return s;
 }
@@ -61,10 +68,10 @@ static zm_status check_inputs(const zm_tensor *node, zm_error *err)
         return zm_fail(err, ZM_E_SHAPE, "%s: q %s and k %s differ in batch, heads or head size", op, tq, tk);
     if (zm_dim(v, 0) != zm_dim(k, 0) || zm_dim(v, 1) != zm_dim(k, 1) || zm_dim(v, 2) != zm_dim(k, 2))
         return zm_fail(err, ZM_E_SHAPE, "%s: k %s and v %s differ in batch, tokens or heads", op, tk, tv);
-    zm_shape want = ZM_SHAPE(zm_dim(q, 2), zm_dim(q, 1), zm_dim(k, 1));
-    if (bias && (bias->dtype != ZM_F32 || !zm_shape_equal(bias->shape, want)))
-        return zm_fail(err, ZM_E_SHAPE, "%s: bias %s of %s is not f32 [heads,queries,keys] = %s", op,
-                       zm_shape_text(bias->shape, tq, sizeof tq), zm_dtype_name(bias->dtype),
+    zm_shape want = ZM_SHAPE(zm_dim(q, 2), zm_dim(q, 1), zm_dim(k, 1)), keys = ZM_SHAPE(zm_dim(q, 0), zm_dim(k, 1));
+    if (bias && (bias->dtype != ZM_F32 || !(zm_shape_equal(bias->shape, want) || zm_shape_equal(bias->shape, keys))))
+        return zm_fail(err, ZM_E_SHAPE, "%s: bias %s of %s is neither f32 [heads,queries,keys] = %s nor [batch,keys]",
+                       op, zm_shape_text(bias->shape, tq, sizeof tq), zm_dtype_name(bias->dtype),
                        zm_shape_text(want, tk, sizeof tk));
     if (k_len && (k_len->dtype != ZM_I32 || zm_shape_elems(k_len->shape) != zm_dim(q, 0)))
         return zm_fail(err, ZM_E_SHAPE, "%s: k_len %s of %s is not i32 [%lld], one length for each batch entry", op,
@@ -99,7 +106,8 @@ static void probabilities(double *p, const sizes *s, int64_t b, int64_t h, int64
         double dot = 0;
         for (int64_t c = 0; c < s->d; c++)
             dot += (double)q[c] * k[c];
-        p[j] = dot * s->scale + (s->bias ? s->bias[(h * s->Nq + i) * s->Nk + j] : 0);
+        p[j] = dot * s->scale + (s->bias ? s->bias[(h * s->Nq + i) * s->Nk + j] : 0) +
+               (s->key_bias ? s->key_bias[b * s->Nk + j] : 0);
         top = p[j] > top ? p[j] : top;
     }
     for (int64_t j = 0; j < n; j++)
@@ -189,6 +197,8 @@ static void grad_of_query(const sizes *s, const float *gy, double *grad[4], doub
         }
         if (s->bias)
             grad[3][(h * s->Nq + i) * s->Nk + j] += ds;
+        if (s->key_bias)
+            grad[3][b * s->Nk + j] += ds;
     }
 }
 
@@ -232,6 +242,13 @@ static void attention_grad_reference(const zm_tensor *node)
             H, Nq, Nk                                                                                                  \
         }                                                                                                              \
     }
+#define KEYS(B, Nk)                                                                                                    \
+    {                                                                                                                  \
+        2,                                                                                                             \
+        {                                                                                                              \
+            B, Nk                                                                                                      \
+        }                                                                                                              \
+    }
 #define CASE(text, B, Nq, Nk, H, d, dv)                                                                                \
     {                                                                                                                  \
         .name = text, .n_in = 3, .shape = { QKV(B, Nq, Nk, H, d, dv) }                                                 \
@@ -263,6 +280,12 @@ static const zm_op_case attention_cases[] = {
      .tolerance = 5e-5},
     {.name = "bias", .n_in = 4, .shape = {QKV(2, 5, 7, 3, 20, 20), BIAS(5, 7, 3)}},
     {.name = "bias, long", .n_in = 4, .shape = {QKV(1, 21, 601, 2, 12, 12), BIAS(21, 601, 2)}},
+    {.name = "bias of keys", .n_in = 4, .shape = {QKV(3, 37, 300, 2, 20, 20), KEYS(3, 300)}},
+    {.name = "bias of keys and lengths",
+     .n_in = 5,
+     .shape = {QKV(4, 6, 9, 2, 40, 40), KEYS(4, 9), {1, {4}}},
+     .dtype = {[4] = ZM_I32},
+     .below = 11},
     {.name = "lengths",
      .n_in = 5,
      .shape = {QKV(5, 3, 6, 2, 28, 28), NONE, {1, {5}}},
@@ -289,6 +312,7 @@ static const zm_op_case attention_grad_cases[] = {
     GRAD("values wider than keys", 1, 6, 8, 2, 12, 21),
     GRAD("many tokens", 1, 135, 777, 1, 16, 16),
     {.name = "bias", .n_in = 6, .shape = {QKV(3, 5, 7, 2, 20, 20), BIAS(5, 7, 2), NONE, D4(3, 5, 2, 20)}},
+    {.name = "bias of keys", .n_in = 6, .shape = {QKV(3, 35, 70, 2, 20, 20), KEYS(3, 70), NONE, D4(3, 35, 2, 20)}},
     {.name = "lengths",
      .n_in = 6,
      .shape = {QKV(5, 3, 6, 2, 28, 28), NONE, {1, {5}}, D4(5, 3, 2, 28)},

@@ -6,7 +6,8 @@
 #include "tensor/op.h"
 
 /* in: q [B,Nq,H,d], k [B,Nk,H,d], v [B,Nk,H,dv], optional bias [H,Nq,Nk] (added to the scaled scores, shared by the
- * batch), optional k_len [B] i32 (keys at and beyond it are masked).  attr f[0] scale.  out [B,Nq,H,dv]. */
+ * batch) or
+ * [B,Nk] (one for each key: the logarithm of how often the key stands there), optional k_len [B] i32 (keys at and beyond it are masked).  attr f[0] scale.  out [B,Nq,H,dv]. */
 extern const zm_op zm_op_attention;
 /* in: q, k, v, bias or NULL, k_len or NULL, gy -> flat [dq | dk | dv | dbias if bias]. */
 extern const zm_op zm_op_attention_grad;

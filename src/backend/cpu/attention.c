@@ -21,6 +21,11 @@ static const void *data_of(const zm_tensor *node, int i)
     return i < node->n_in && node->in[i] ? node->in[i]->data : NULL;
 }
 
+static int bias_rank(const zm_tensor *node)
+{
+    return node->n_in > 3 && node->in[3] ? node->in[3]->shape.rank : 0;
+}
+
 static zm_attention_job job_of(const zm_tensor *node)
 {
     const zm_tensor *q = node->in[0], *k = node->in[1], *v = node->in[2];
@@ -36,7 +41,8 @@ static zm_attention_job job_of(const zm_tensor *node)
         .q = q->data,
         .k = k->data,
         .v = v->data,
-        .bias = data_of(node, 3),
+        .bias = bias_rank(node) == 3 ? data_of(node, 3) : NULL,
+        .key_bias = bias_rank(node) == 2 ? data_of(node, 3) : NULL,
         .k_len = data_of(node, 4),
     };
 }
@@ -77,6 +83,11 @@ static zm_status prepare_forward(const zm_tensor *node, void **state, size_t *sc
     s.block = j.block = even_block(j.Nq, most < 32 ? 32 : most > 192 ? 192 : most, f->lanes);
     s.floats = round_up(f->forward_scratch(&j), 16);
     return keep(&s, state, scratch, err);
+}
+
+static const char *decline_backward(const zm_tensor *node)
+{
+    return bias_rank(node) == 2 ? "a bias of keys, whose gradient is a sum over heads" : NULL;
 }
 
 static zm_status prepare_backward(const zm_tensor *node, void **state, size_t *scratch, zm_error *err)
@@ -135,5 +146,9 @@ static void run_backward(const zm_tensor *node, void *state, void *scratch)
 
 const zm_kernel zm_cpu_attention = {
     .op = &zm_op_attention, .name = "simd", .prepare = prepare_forward, .run = run_forward, .release = free};
-const zm_kernel zm_cpu_attention_grad = {
-    .op = &zm_op_attention_grad, .name = "simd", .prepare = prepare_backward, .run = run_backward, .release = free};
+const zm_kernel zm_cpu_attention_grad = {.op = &zm_op_attention_grad,
+                                         .name = "simd",
+                                         .decline = decline_backward,
+                                         .prepare = prepare_backward,
+                                         .run = run_backward,
+                                         .release = free};

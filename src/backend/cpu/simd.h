@@ -72,10 +72,10 @@ const zm_norm_fns *zm_norm_loops(void);
 typedef struct zm_attention_job {
     int64_t B, Nq, Nk, H, d, dv;
     float scale;
-    const float *q, *k, *v, *bias; /* bias [H,Nq,Nk] or NULL */
-    const int32_t *k_len;          /* [B] or NULL */
-    float *y;                      /* forward: [B,Nq,H,dv] */
-    const float *gy;               /* backward: gradient of y */
+    const float *q, *k, *v, *bias, *key_bias; /* bias [H,Nq,Nk] or NULL; key_bias [B,Nk] or NULL */
+    const int32_t *k_len;                     /* [B] or NULL */
+    float *y;                                 /* forward: [B,Nq,H,dv] */
+    const float *gy;                          /* backward: gradient of y */
     float *dq, *dk, *dv_out, *dbias;
     int64_t block; /* queries of one piece of work; a multiple of `lanes` */
 } zm_attention_job;

@@ -56,6 +56,16 @@ static void add_bias(const zm_attention_job *j, float *s, int64_t ld, int64_t h,
     }
 }
 
+/* The same for a bias of keys: a number for each row of scores. */
+static void add_key_bias(const zm_attention_job *j, float *s, int64_t ld, int64_t b, int64_t j0, int64_t keys,
+                         int64_t width)
+{
+    const float *bias = j->key_bias + b * j->Nk + j0;
+    for (int64_t k = 0; k < keys; k++)
+        for (int64_t i = 0; i < width; i += VW)
+            vstore(s + k * ld + i, vload(s + k * ld + i) + bias[k] * LOG2_E);
+}
+
 /* Forward state of a block of queries, panel by panel. */
 typedef struct block {
     float *q, *o, *s, *top, *sum, *alpha; /* q [panels,d,PANEL], o [panels,dv,PANEL], s [tile,PANEL] */
@@ -159,6 +169,8 @@ static void forward(const zm_attention_job *j, int64_t b, int64_t h, int64_t fir
             multiply(true, score, some, width);
             if (j->bias)
                 add_bias(j, x.s, PANEL, h, first + p * PANEL, left < PANEL ? left : PANEL, k0, some);
+            if (j->key_bias)
+                add_key_bias(j, x.s, PANEL, b, k0, some, width);
             soften(&x, p, some, (int)(width / VW));
             product mix = {.c = x.o + p * PANEL * dv,
                            .ldc = PANEL,
