@@ -7,11 +7,16 @@
 
 typedef struct zm_exec zm_exec;
 
+/* Of linear maps and convolutions: int8 runs them on bytes where this is faster and loses little (cpu/int8_node.h has
+ * the rule).  Their weights are quantised in zm_exec_new, once: they must be there then and not change afterwards. */
+typedef enum { ZM_PRECISION_F32, ZM_PRECISION_INT8 } zm_precision;
+
 typedef struct zm_exec_options {
     bool reference_only; /* plain loops of the op descriptors: what every kernel is held to */
     /* Bytes of external leaves in mapped files that may be resident at a time; 0 and SIZE_MAX: all of them.  As many
      * as fit stay; the others are read ahead of their use, run after run, and dropped after it. */
     size_t resident_bytes;
+    zm_precision precision;
 } zm_exec_options;
 
 /* What running a graph takes, known without allocating it. */
