@@ -386,7 +386,7 @@ static zm_status generate(zm_bench *b, zm_error *err)
         return s;
     s = zm_request_resolve(&c.r, m, err);
     if (!s)
-        s = zm_generator_new(&c.g, m, &c.r, err);
+        s = zm_generator_new(&c.g, m, &c.r, NULL, err);
     if (!s)
         s = median_of(b, run_clip, &c, &seconds, err);
     if (!s) {

@@ -119,7 +119,7 @@ zm_status zm_eval_maker_open(zm_eval_maker *m, const char *path, bool untrained,
     if (!s)
         s = zm_request_resolve(&m->request, m->model, err);
     if (!s)
-        s = zm_generator_new(&m->generator, m->model, &m->request, err);
+        s = zm_generator_new(&m->generator, m->model, &m->request, NULL, err);
     if (s)
         zm_eval_maker_close(m);
     return s;

@@ -112,7 +112,7 @@ static zm_status prepare(const options *o, const zm_model *m, zm_request *r, zm_
     return zm_writer_check(o->out, w, err);
 }
 
-static zm_status make(const options *o, const zm_model *m, const char *model, zm_error *err)
+static zm_status make(const options *o, zm_model *m, const char *model, zm_error *err)
 {
     zm_request r;
     zm_writer_options w;
@@ -127,7 +127,7 @@ static zm_status make(const options *o, const zm_model *m, const char *model, zm
     zm_preview_init(&sh.preview, o->preview ? stderr : NULL, false);
     s = zm_writer_open(&sh.writer, o->out, &w, err);
     if (!s)
-        s = zm_generator_new(&g, m, &r, err);
+        s = zm_generator_new(&g, m, &r, NULL, err);
     zm_progress_start(&sh.progress, o->quiet ? NULL : stderr, "denoise", r.steps, false);
     zm_watch watch = {.user = &sh,
                       .step = on_step,

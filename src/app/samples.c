@@ -90,7 +90,7 @@ static zm_status keep(void *user, const zm_frame *frame, zm_error *err)
     return ZM_OK;
 }
 
-static zm_status generate_all(const zm_model *m, const char *dir, int64_t step, const char *const *prompt, int n,
+static zm_status generate_all(zm_model *m, const char *dir, int64_t step, const char *const *prompt, int n,
                               zm_error *err)
 {
     zm_generator *g = NULL;
@@ -98,7 +98,7 @@ static zm_status generate_all(const zm_model *m, const char *dir, int64_t step, 
     zm_request r = {.prompt = prompt[0]};
     zm_status s = zm_request_resolve(&r, m, err);
     if (!s)
-        s = zm_generator_new(&g, m, &r, err);
+        s = zm_generator_new(&g, m, &r, NULL, err);
     size_t bytes = (size_t)r.width * (size_t)r.height * (size_t)r.frames * 3;
     uint8_t *rgb = s ? NULL : malloc(bytes * (size_t)n);
     if (!s && !rgb)

@@ -1,0 +1,105 @@
+/* Latents into pictures.
+ * SPDX-License-Identifier: MIT */
+#include "pipeline/decode.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+struct zm_latent_decoder {
+    zm_model *m;
+    zm_exec_options opt;
+    int width, height;
+    int64_t cells; /* numbers of a latent frame */
+    zm_vae_stream *clip, *single;
+    float *pixels; /* as many frames as a push gives */
+    zm_frame picture;
+};
+
+zm_status zm_latent_decoder_new(zm_latent_decoder **out, zm_model *m, int width, int height, const zm_exec_options *opt,
+                                zm_error *err)
+{
+    *out = NULL;
+    zm_latent_decoder *d = calloc(1, sizeof *d);
+    if (!d)
+        return zm_fail(err, ZM_E_NOMEM, "out of memory for a decoder");
+    *d = (zm_latent_decoder){.m = m,
+                             .opt = *opt,
+                             .width = width,
+                             .height = height,
+                             .cells = (int64_t)(width / m->stride) * (height / m->stride) * m->z_dim};
+    size_t most = (size_t)m->time_stride, bytes;
+    bool fits = zm_size_mul(&bytes, most * 3 * sizeof(float), (size_t)width * (size_t)height);
+    d->pixels = fits ? zm_aligned_alloc(bytes) : NULL;
+    zm_status s = d->pixels ? zm_frame_init(&d->picture, width, height, err)
+                            : zm_fail(err, ZM_E_NOMEM, "no memory for frames of %dx%d pixels", width, height);
+    if (!s)
+        s = zm_model_need(m, ZM_PART_VAE, err);
+    if (s)
+        zm_latent_decoder_free(d);
+    else
+        *out = d;
+    return s;
+}
+
+void zm_latent_decoder_free(zm_latent_decoder *d)
+{
+    if (!d)
+        return;
+    zm_vae_stream_close(d->clip);
+    zm_vae_stream_close(d->single);
+    zm_model_drop(d->m, ZM_PART_VAE);
+    free(d->pixels);
+    zm_frame_release(&d->picture);
+    free(d);
+}
+
+/* Values are left as decoded: rounding to bytes limits them, and a probe wants them as they come. */
+static zm_status stream(zm_latent_decoder *d, zm_vae_stream **s, bool keep_graphs, zm_error *err)
+{
+    const zm_part *part = &d->m->part[ZM_PART_VAE];
+    zm_vae_stream_options o = {.unclamped = true, .keep_graphs = keep_graphs, .exec = d->opt};
+    if (!*s)
+        return zm_vae_stream_open(s, part->vae, part->params, ZM_VAE_DECODE, d->height, d->width, &o, err);
+    zm_vae_stream_restart(*s);
+    return ZM_OK;
+}
+
+static void to_picture(zm_latent_decoder *d, const float *hwc)
+{
+    for (int64_t i = 0, n = (int64_t)d->width * d->height * 3; i < n; i++) {
+        float x = (hwc[i] + 1) * 127.5F;
+        d->picture.rgb[i] = (uint8_t)(x > 0 ? x < 255 ? lrintf(x) : 255 : 0);
+    }
+}
+
+zm_status zm_latent_decode(zm_latent_decoder *d, const float *latent, int latent_frames, int frames,
+                           const zm_decode_hooks *hooks, zm_error *err)
+{
+    int64_t pixels = (int64_t)d->width * d->height * 3;
+    int done = 0;
+    zm_status s = stream(d, &d->clip, d->m->keep, err);
+    for (int f = 0; !s && f < latent_frames; f++) {
+        int n = zm_vae_stream_gives(d->clip);
+        if (hooks->stop && *hooks->stop)
+            return zm_fail(err, ZM_E_INTERRUPTED, "stopped at frame %d of %d", done, frames);
+        s = zm_vae_stream_push(d->clip, latent + f * d->cells, d->pixels, err);
+        if (!s && hooks->probe && hooks->probe->video)
+            hooks->probe->video(hooks->probe->user, d->pixels, n);
+        for (int k = 0; !s && k < n && done < frames; k++, done++) {
+            to_picture(d, d->pixels + k * pixels);
+            s = hooks->frame(hooks->user, &d->picture, err);
+        }
+    }
+    return s;
+}
+
+zm_status zm_latent_sketch(zm_latent_decoder *d, const float *latent, const zm_frame **out, zm_error *err)
+{
+    zm_status s = stream(d, &d->single, true, err);
+    if (!s)
+        s = zm_vae_stream_push(d->single, latent, d->pixels, err);
+    if (!s)
+        to_picture(d, d->pixels);
+    *out = &d->picture;
+    return s;
+}

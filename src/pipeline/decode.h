@@ -1,0 +1,31 @@
+/* Latents into pictures, in order, in memory that does not grow with the clip.
+ * SPDX-License-Identifier: MIT */
+#ifndef ZM_PIPELINE_DECODE_H
+#define ZM_PIPELINE_DECODE_H
+
+#include <signal.h>
+
+#include "media/frame.h"
+#include "pipeline/denoise.h"
+#include "pipeline/vae_stream.h"
+
+typedef struct zm_latent_decoder zm_latent_decoder;
+
+typedef struct zm_decode_hooks {
+    void *user;
+    zm_status (*frame)(void *user, const zm_frame *frame, zm_error *err); /* one finished picture; not NULL */
+    const zm_probe *probe;             /* may be NULL: its `video` gets them before they are rounded */
+    const volatile sig_atomic_t *stop; /* may be NULL */
+} zm_decode_hooks;
+
+/* Opens the autoencoder.  m borrowed; pixels are the request's.  ZM_E_NOMEM; otherwise as opening the part. */
+ZM_MUST zm_status zm_latent_decoder_new(zm_latent_decoder **out, zm_model *m, int width, int height,
+                                        const zm_exec_options *opt, zm_error *err);
+void zm_latent_decoder_free(zm_latent_decoder *d); /* NULL is fine; drops the autoencoder */
+/* latent [latent_frames,H,W,z] normalised -> the first `frames` pictures.  ZM_E_INTERRUPTED; what `frame` returns. */
+ZM_MUST zm_status zm_latent_decode(zm_latent_decoder *d, const float *latent, int latent_frames, int frames,
+                                   const zm_decode_hooks *hooks, zm_error *err);
+/* One latent frame [H,W,z] by itself; the picture is borrowed until the next call. */
+ZM_MUST zm_status zm_latent_sketch(zm_latent_decoder *d, const float *latent, const zm_frame **out, zm_error *err);
+
+#endif

@@ -1,0 +1,63 @@
+/* What a clip is asked to be, with everything left open filled in from the model.
+ * SPDX-License-Identifier: MIT */
+#ifndef ZM_PIPELINE_REQUEST_H
+#define ZM_PIPELINE_REQUEST_H
+
+#include "pipeline/model.h"
+
+/* A picture [height,width,3] in -1..1; borrowed wherever it is passed. */
+typedef struct zm_image {
+    const float *rgb;
+    int width, height; /* pixels; any size */
+} zm_image;
+
+/* What is computed otherwise, given by the caller: comparisons with other programs.  All borrowed. */
+typedef struct zm_supplied {
+    const float *context[2]; /* [rows,text_dim] of the prompt and of the negative prompt; NULL: encode the texts */
+    int rows[2];             /* at most the network's text_len */
+    const float *noise;      /* [F,H,W,z] of the latent; NULL: drawn from the seed */
+    const float *features;   /* [feature_rows,img_dim] of the first picture; NULL: from the picture encoder */
+    int feature_rows;
+} zm_supplied;
+
+/* Zeros and NULLs mean the model's own defaults. */
+typedef struct zm_request {
+    const char *prompt;   /* UTF-8, not empty (unless its embedding is supplied) */
+    const char *negative; /* what to steer away from; NULL: the model's */
+    int width, height;    /* pixels; multiples of the model's grid; 0: the model's, in the shape of `first` */
+    int frames;           /* 4n+1; others are rounded up and the surplus is cut off */
+    double fps;
+    int steps;
+    double guidance;     /* classifier-free guidance scale (Ho & Salimans 2022, eq. 6); 1: none; 0: the model's */
+    double guidance_low; /* of the low-noise expert; 0: guidance where that is given, else the model's */
+    double shift;
+    const char *solver;
+    uint64_t seed;
+    const zm_image *first, *last; /* pictures that the clip begins and ends with; NULL: free */
+    const zm_supplied *supplied;  /* NULL: nothing */
+} zm_request;
+
+/* Fill in what the request left to the model and check it.  ZM_E_USAGE names the value and what would do: sizes off
+ * the grid, an unknown solver, a picture for a model that takes none, none for a model that needs one. */
+ZM_MUST zm_status zm_request_resolve(zm_request *r, const zm_model *m, zm_error *err);
+
+/* The words of the prompt that the model never learnt, "word, word"; *out NULL when it knows them all or when its
+ * vocabulary is that of a language; malloc'd. */
+ZM_MUST zm_status zm_request_unknown(const zm_request *r, const zm_model *m, char **out, zm_error *err);
+
+/* How pictures enter a model, told by its sizes. */
+typedef enum {
+    ZM_IMAGE_NONE,     /* text alone */
+    ZM_IMAGE_FRAMES,   /* latent frames given outright, told to the network by a timestep of 0 */
+    ZM_IMAGE_CHANNELS, /* a mask and an encoded clip as further channels: needs a picture */
+} zm_image_way;
+zm_image_way zm_image_way_of(const zm_model *m);
+
+/* Frames, rows and columns of the latent of a resolved request. */
+typedef struct zm_latent_size {
+    int frames, height, width, z;
+    int64_t each; /* numbers in all */
+} zm_latent_size;
+zm_latent_size zm_latent_size_of(const zm_request *r, const zm_model *m);
+
+#endif
