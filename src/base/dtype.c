@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/quant.h"
 
 static const struct {
     const char *name;
@@ -15,8 +16,6 @@ static const struct {
     ZM_DTYPE_TABLE(DTYPE_ROW)
 #undef DTYPE_ROW
 };
-
-enum { Q8_ELEMS = 32, Q8_BYTES = 34 };
 
 const char *zm_dtype_name(zm_dtype t)
 {
@@ -100,61 +99,104 @@ uint16_t zm_f32_to_bf16(float f)
     return (uint16_t)((u + 0x7fff + (u >> 16 & 1)) >> 16);
 }
 
-static void q8_0_to_f32(float *out, const unsigned char *in, size_t n)
+/* Sign, 4 bits of exponent (bias 7), 3 of mantissa; all ones is NaN, there is no infinity. */
+float zm_f8_e4m3_to_f32(uint8_t v)
 {
-    for (size_t b = 0; b < n / Q8_ELEMS; b++, in += Q8_BYTES) {
-        float scale = zm_f16_to_f32(zm_load_u16le(in));
-        for (int i = 0; i < Q8_ELEMS; i++)
-            *out++ = scale * (float)(int8_t)in[2 + i];
-    }
+    uint32_t sign = (uint32_t)(v & 0x80) << 24, rest = v & 0x7f;
+    if (rest == 0x7f)
+        return float_of_bits(sign | 0x7fc00000u);
+    if (rest < 8)
+        return sign ? -(float)rest * 0x1p-9f : (float)rest * 0x1p-9f;
+    return float_of_bits(sign | ((rest << 20) + (120u << 23)));
 }
 
-static void q8_0_from_f32(unsigned char *out, const float *in, size_t n)
+uint8_t zm_f32_to_f8_e4m3(float f)
 {
-    for (size_t b = 0; b < n / Q8_ELEMS; b++, in += Q8_ELEMS, out += Q8_BYTES) {
-        float top = 0;
-        for (int i = 0; i < Q8_ELEMS; i++)
-            top = fmaxf(top, fabsf(in[i]));
-        float scale = top / 127.0f, inverse = scale > 0 ? 1.0f / scale : 0.0f;
-        uint16_t h = zm_f32_to_f16(scale);
-        out[0] = (unsigned char)h;
-        out[1] = (unsigned char)(h >> 8);
-        for (int i = 0; i < Q8_ELEMS; i++)
-            out[2 + i] = (unsigned char)(int8_t)lrintf(in[i] * inverse);
+    uint32_t u = bits_of_float(f), sign = u >> 24 & 0x80, a = u & 0x7fffffff;
+    if (a > 0x7f800000)
+        return (uint8_t)(sign | 0x7f);
+    if (a >= 0x43e00000) /* 448 */
+        return (uint8_t)(sign | 0x7e);
+    if (a < 0x3c800000) { /* below 2^-6, the least normal number: steps of 2^-9 */
+        float shifted = float_of_bits(a) + 0x1p14f;
+        return (uint8_t)(sign | (bits_of_float(shifted) - 0x46800000u));
     }
+    a += 0x7ffff + (a >> 20 & 1);
+    return (uint8_t)(sign | (a - (120u << 23)) >> 20);
+}
+
+float zm_f8_e5m2_to_f32(uint8_t v)
+{
+    return zm_f16_to_f32((uint16_t)(v << 8));
+}
+
+uint8_t zm_f32_to_f8_e5m2(float f)
+{
+    uint32_t u = bits_of_float(f), sign = u >> 24 & 0x80, a = u & 0x7fffffff;
+    if (a > 0x7f800000)
+        return (uint8_t)(sign | 0x7e);
+    if (a >= 0x47700000) /* 61440: rounds to 65536 or more */
+        return (uint8_t)(sign | 0x7c);
+    if (a < 0x38800000) { /* below 2^-14: steps of 2^-16 */
+        float shifted = float_of_bits(a) + 0x1p7f;
+        return (uint8_t)(sign | (bits_of_float(shifted) - 0x43000000u));
+    }
+    a += 0xfffff + (a >> 21 & 1);
+    return (uint8_t)(sign | (a - (112u << 23)) >> 21);
+}
+
+bool zm_dtype_is_quantised(zm_dtype t)
+{
+    return zm_quant_find(t) != NULL;
+}
+
+bool zm_dtype_is_weight(zm_dtype t)
+{
+    return t == ZM_F32 || t == ZM_F16 || t == ZM_BF16 || t == ZM_F8_E4M3 || t == ZM_F8_E5M2 || zm_quant_find(t);
 }
 
 void zm_dtype_to_f32(float *out, const void *in, zm_dtype t, size_t n)
 {
+    const unsigned char *b = in;
     switch (t) {
     case ZM_F32:
         memcpy(out, in, n * 4);
         return;
     case ZM_F16:
         for (size_t i = 0; i < n; i++)
-            out[i] = zm_f16_to_f32(zm_load_u16le((const char *)in + 2 * i));
+            out[i] = zm_f16_to_f32(zm_load_u16le(b + 2 * i));
         return;
     case ZM_BF16:
         for (size_t i = 0; i < n; i++)
-            out[i] = zm_bf16_to_f32(zm_load_u16le((const char *)in + 2 * i));
+            out[i] = zm_bf16_to_f32(zm_load_u16le(b + 2 * i));
         return;
-    case ZM_Q8_0:
-        q8_0_to_f32(out, in, n);
+    case ZM_F8_E4M3:
+        for (size_t i = 0; i < n; i++)
+            out[i] = zm_f8_e4m3_to_f32(b[i]);
+        return;
+    case ZM_F8_E5M2:
+        for (size_t i = 0; i < n; i++)
+            out[i] = zm_f8_e5m2_to_f32(b[i]);
         return;
     case ZM_F64:
         for (size_t i = 0; i < n; i++) {
             double d;
-            memcpy(&d, (const char *)in + 8 * i, 8);
+            memcpy(&d, b + 8 * i, 8);
             out[i] = (float)d;
         }
         return;
     default:
-        ZM_ASSERT(!"integer dtype has no f32 conversion");
+        break;
     }
+    const zm_quant *q = zm_quant_find(t);
+    ZM_ASSERT(q != NULL); /* integers have no f32 conversion */
+    for (size_t i = 0; i < n; i += dtypes[t].elems, b += dtypes[t].bytes)
+        q->widen(out + i, b);
 }
 
 void zm_dtype_from_f32(void *out, const float *in, zm_dtype t, size_t n)
 {
+    unsigned char *b = out;
     switch (t) {
     case ZM_F32:
         memcpy(out, in, n * 4);
@@ -167,10 +209,19 @@ void zm_dtype_from_f32(void *out, const float *in, zm_dtype t, size_t n)
         for (size_t i = 0; i < n; i++)
             ((uint16_t *)out)[i] = zm_f32_to_bf16(in[i]);
         return;
-    case ZM_Q8_0:
-        q8_0_from_f32(out, in, n);
+    case ZM_F8_E4M3:
+        for (size_t i = 0; i < n; i++)
+            b[i] = zm_f32_to_f8_e4m3(in[i]);
+        return;
+    case ZM_F8_E5M2:
+        for (size_t i = 0; i < n; i++)
+            b[i] = zm_f32_to_f8_e5m2(in[i]);
         return;
     default:
-        ZM_ASSERT(!"no conversion from f32 to this dtype");
+        break;
     }
+    const zm_quant *q = zm_quant_find(t);
+    ZM_ASSERT(q != NULL);
+    for (size_t i = 0; i < n; i += dtypes[t].elems, b += dtypes[t].bytes)
+        q->narrow(b, in + i);
 }

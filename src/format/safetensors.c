@@ -15,22 +15,10 @@ static const struct {
     zm_dtype dtype;
     size_t bytes;
 } dtypes[] = {
-    {"F32", ZM_F32, 4},
-    {"F16", ZM_F16, 2},
-    {"BF16", ZM_BF16, 2},
-    {"F64", ZM_F64, 8},
-    {"I32", ZM_I32, 4},
-    {"I64", ZM_I64, 8},
-    {"U8", ZM_U8, 1},
-    {"BOOL", ZM_DTYPE_COUNT, 1},
-    {"I8", ZM_DTYPE_COUNT, 1},
-    {"I16", ZM_DTYPE_COUNT, 2},
-    {"U16", ZM_DTYPE_COUNT, 2},
-    {"U32", ZM_DTYPE_COUNT, 4},
-    {"U64", ZM_DTYPE_COUNT, 8},
-    {"F8_E4M3", ZM_DTYPE_COUNT, 1},
-    {"F8_E5M2", ZM_DTYPE_COUNT, 1},
-    {"F8_E8M0", ZM_DTYPE_COUNT, 1},
+    {"F32", ZM_F32, 4},         {"F16", ZM_F16, 2},         {"BF16", ZM_BF16, 2},       {"F64", ZM_F64, 8},
+    {"I32", ZM_I32, 4},         {"I64", ZM_I64, 8},         {"U8", ZM_U8, 1},           {"BOOL", ZM_DTYPE_COUNT, 1},
+    {"I8", ZM_DTYPE_COUNT, 1},  {"I16", ZM_DTYPE_COUNT, 2}, {"U16", ZM_DTYPE_COUNT, 2}, {"U32", ZM_DTYPE_COUNT, 4},
+    {"U64", ZM_DTYPE_COUNT, 8}, {"F8_E4M3", ZM_F8_E4M3, 1}, {"F8_E5M2", ZM_F8_E5M2, 1}, {"F8_E8M0", ZM_DTYPE_COUNT, 1},
     {"C64", ZM_DTYPE_COUNT, 8},
 };
 

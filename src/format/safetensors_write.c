@@ -11,8 +11,8 @@
 #include "format/write_check.h"
 
 static const char *const dtype_names[ZM_DTYPE_COUNT] = {
-    [ZM_F32] = "F32", [ZM_F16] = "F16", [ZM_BF16] = "BF16", [ZM_F64] = "F64",
-    [ZM_I32] = "I32", [ZM_I64] = "I64", [ZM_U8] = "U8",
+    [ZM_F32] = "F32", [ZM_F16] = "F16", [ZM_BF16] = "BF16",       [ZM_F64] = "F64",         [ZM_I32] = "I32",
+    [ZM_I64] = "I64", [ZM_U8] = "U8",   [ZM_F8_E4M3] = "F8_E4M3", [ZM_F8_E5M2] = "F8_E5M2",
 };
 
 static json_t *shape_of(const zm_weight *t)

@@ -11,10 +11,8 @@ static zm_status embedding_shape(const zm_tensor *node, zm_shape *shape, zm_dtyp
     (void)dtype;
     const zm_tensor *table = node->in[0], *ids = node->in[1];
     char a[96];
-    bool readable =
-        table->dtype == ZM_F32 || table->dtype == ZM_F16 || table->dtype == ZM_BF16 || table->dtype == ZM_Q8_0;
-    if (table->shape.rank != 2 || !readable)
-        return zm_fail(err, ZM_E_SHAPE, "embedding: table %s of %s is not [V,D] of f32, f16, bf16 or q8_0",
+    if (table->shape.rank != 2 || !zm_dtype_is_weight(table->dtype))
+        return zm_fail(err, ZM_E_SHAPE, "embedding: table %s of %s is not [V,D] of a type of weights",
                        zm_shape_text(table->shape, a, sizeof a), zm_dtype_name(table->dtype));
     if (zm_dim(table, 1) % (int64_t)zm_dtype_block_elems(table->dtype))
         return zm_fail(err, ZM_E_SHAPE, "embedding: rows of table %s are not whole %s blocks of %zu",
@@ -207,13 +205,28 @@ static void cross_entropy_grad_reference(const zm_tensor *node)
             }                                                                                                          \
         }                                                                                                              \
     }
+#define STORED(name_, type, D)                                                                                         \
+    {                                                                                                                  \
+        .name = name_, .n_in = 2, .shape = {{2, {11, D}}, {1, {5}}}, .dtype = {type, ZM_I32}, .below = 11              \
+    }
 static const zm_op_case embedding_cases[] = {
     {.name = "rows", .n_in = 2, .shape = {{2, {11, 7}}, {1, {5}}}, .dtype = IDS, .below = 11},
     {.name = "batch", .n_in = 2, .shape = {{2, {9, 20}}, {2, {3, 4}}}, .dtype = IDS, .below = 9},
     {.name = "ids past the table", .n_in = 2, .shape = {{2, {3, 5}}, {1, {40}}}, .dtype = IDS, .below = 6},
     {.name = "f16", .n_in = 2, .shape = {{2, {11, 7}}, {1, {5}}}, .dtype = {ZM_F16, ZM_I32}, .below = 11},
     {.name = "bf16", .n_in = 2, .shape = {{2, {11, 7}}, {1, {5}}}, .dtype = {ZM_BF16, ZM_I32}, .below = 11},
-    {.name = "q8_0", .n_in = 2, .shape = {{2, {11, 64}}, {1, {5}}}, .dtype = {ZM_Q8_0, ZM_I32}, .below = 11},
+    STORED("q8_0", ZM_Q8_0, 64),
+    STORED("q4_0", ZM_Q4_0, 96),
+    STORED("q4_1", ZM_Q4_1, 64),
+    STORED("q5_0", ZM_Q5_0, 32),
+    STORED("q5_1", ZM_Q5_1, 96),
+    STORED("q2_k", ZM_Q2_K, 256),
+    STORED("q3_k", ZM_Q3_K, 256),
+    STORED("q4_k", ZM_Q4_K, 512),
+    STORED("q5_k", ZM_Q5_K, 256),
+    STORED("q6_k", ZM_Q6_K, 512),
+    STORED("f8_e4m3", ZM_F8_E4M3, 19),
+    STORED("f8_e5m2", ZM_F8_E5M2, 7),
 };
 static const zm_op_case embedding_grad_cases[] = {
     {.name = "rows", .n_in = 2, .shape = {{1, {40}}, {2, {40, 7}}}, .dtype = {ZM_I32}, .attr.i = {11}, .below = 13},

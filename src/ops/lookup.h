@@ -6,7 +6,7 @@
 #include "tensor/op.h"
 
 extern const zm_op
-    zm_op_embedding; /* in: table [V,D] (f32, f16, bf16, q8_0), ids [..] i32 -> [..,D]; an id outside 0..V-1 gives zeros */
+    zm_op_embedding; /* in: table [V,D] of any weight type, ids [..] i32 -> [..,D]; an id outside 0..V-1 gives zeros */
 extern const zm_op zm_op_embedding_grad; /* in: ids, gy; attr i[0] V -> [V,D] */
 extern const zm_op zm_op_softmax;        /* in: x; over the last axis */
 extern const zm_op zm_op_softmax_grad;   /* in: y, gy */

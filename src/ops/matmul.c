@@ -39,8 +39,8 @@ static zm_status check_operands(const zm_tensor *node, zm_error *err)
         return zm_fail(err, ZM_E_SHAPE, "matmul: operands %s and %s need at least two dimensions", ta, tb);
     if (a->dtype != ZM_F32)
         return zm_fail(err, ZM_E_SHAPE, "matmul: a is %s, not f32", zm_dtype_name(a->dtype));
-    if (b->dtype != ZM_F32 && b->dtype != ZM_F16 && b->dtype != ZM_BF16 && b->dtype != ZM_Q8_0)
-        return zm_fail(err, ZM_E_SHAPE, "matmul: b is %s, not f32, f16, bf16 or q8_0", zm_dtype_name(b->dtype));
+    if (!zm_dtype_is_weight(b->dtype))
+        return zm_fail(err, ZM_E_SHAPE, "matmul: b is %s, not a type of weights", zm_dtype_name(b->dtype));
     if (zm_dim(b, -1) % (int64_t)zm_dtype_block_elems(b->dtype))
         return zm_fail(err, ZM_E_SHAPE, "matmul: rows of b %s are not whole %s blocks of %zu", tb,
                        zm_dtype_name(b->dtype), zm_dtype_block_elems(b->dtype));
@@ -161,6 +161,12 @@ static void matmul_gradient(zm_graph *g, zm_tensor *node, zm_tensor *gy, zm_tens
     }
 #define TURN(a, b, kind) .attr = {.i = {a, b, kind}}
 #define PACKED(type)     .dtype = {ZM_F32, type}
+/* A linear with bias whose rows have k weights, and a product whose b has rows of n. */
+#define STORED(name_, type, k, n_)                                                                                     \
+    {.name = name_ " weights", .n_in = 3, .shape = {S(21, k), S(37, k), S(37)}, TURN(0, 1, ZM_SILU), PACKED(type)},    \
+    {                                                                                                                  \
+        .name = name_ " weights, not turned", .n_in = 2, .shape = {S(7, 13), S(13, n_)}, PACKED(type)                  \
+    }
 
 static const zm_op_case matmul_cases[] = {
     {.name = "1x1x1", .n_in = 2, .shape = {S(1, 1), S(1, 1)}},
@@ -205,6 +211,17 @@ static const zm_op_case matmul_cases[] = {
      .shape = {S(2, 5, 64), S(33, 64), S(33)},
      TURN(0, 1, ZM_GELU_TANH),
      PACKED(ZM_Q8_0)},
+    STORED("q4_0", ZM_Q4_0, 96, 32),
+    STORED("q4_1", ZM_Q4_1, 352, 64),
+    STORED("q5_0", ZM_Q5_0, 288, 96),
+    STORED("q5_1", ZM_Q5_1, 64, 32),
+    STORED("q2_k", ZM_Q2_K, 256, 256),
+    STORED("q3_k", ZM_Q3_K, 512, 256),
+    STORED("q4_k", ZM_Q4_K, 768, 512),
+    STORED("q5_k", ZM_Q5_K, 256, 256),
+    STORED("q6_k", ZM_Q6_K, 512, 256),
+    STORED("f8_e4m3", ZM_F8_E4M3, 75, 33),
+    STORED("f8_e5m2", ZM_F8_E5M2, 301, 50),
 };
 
 const zm_op zm_op_matmul = {

@@ -63,14 +63,13 @@ float zm_read_f32(const zm_tensor *t, int64_t i)
         return zm_f16_to_f32(((const uint16_t *)t->data)[i]);
     case ZM_BF16:
         return zm_bf16_to_f32(((const uint16_t *)t->data)[i]);
-    case ZM_Q8_0: {
-        const unsigned char *b = (const unsigned char *)t->data + i / 32 * 34;
-        return zm_f16_to_f32(zm_load_u16le(b)) * (float)(int8_t)b[2 + i % 32];
-    }
     default:
-        ZM_ASSERT(!"dtype cannot be read as f32");
-        return 0;
+        break;
     }
+    float block[ZM_DTYPE_BLOCK_MAX];
+    int64_t n = (int64_t)zm_dtype_block_elems(t->dtype), at = i / n * (int64_t)zm_dtype_block_bytes(t->dtype);
+    zm_dtype_to_f32(block, (const char *)t->data + at, t->dtype, (size_t)n);
+    return block[i % n];
 }
 
 zm_graph *zm_graph_new(void)

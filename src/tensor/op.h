@@ -39,7 +39,7 @@ struct zm_op {
 
 #define ZM_CASES(array) .cases = (array), .n_cases = (int)(sizeof(array) / sizeof *(array))
 
-/* Weight element reads for references that accept f32, f16, bf16 and q8_0: element i of t. */
+/* Weight element reads for references that accept every weight type (zm_dtype_is_weight): element i of t. */
 float zm_read_f32(const zm_tensor *t, int64_t i);
 
 #endif

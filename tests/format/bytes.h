@@ -83,7 +83,7 @@ __attribute__((unused)) static void put_gguf_tensor(bytes *b, const char *name, 
     put_uint(b, offset, 8);
 }
 
-/* One metadata value of every kind, an F32 tensor [2, 3] "a", a Q8_0 tensor [1, 32] "b", a Q4_K tensor "q". */
+/* One metadata value of every kind, an F32 tensor [2, 3] "a", a Q8_0 tensor [1, 32] "b", an IQ4_XS tensor "q". */
 __attribute__((unused)) static bytes make_gguf(void)
 {
     bytes b = {0};
@@ -115,9 +115,9 @@ __attribute__((unused)) static bytes make_gguf(void)
     put_uint(&b, 0xc0000000, 4);
     put_gguf_tensor(&b, "a", 3, 2, 0, 0);
     put_gguf_tensor(&b, "b", 32, 1, 8, 32);
-    put_gguf_tensor(&b, "q", 256, 1, 12, 96);
+    put_gguf_tensor(&b, "q", 256, 1, 23, 96);
     put_zeros(&b, (32 - b.n % 32) % 32);
-    for (int i = 0; i < 96 + 144; i++)
+    for (int i = 0; i < 96 + 136; i++)
         put_uint(&b, (uint64_t)i, 1);
     return b;
 }

@@ -24,13 +24,14 @@ static void random_tensor(zm_weight *t, zm_rng *r, int i, zm_dtype dtype)
     *t = (zm_weight){.name = zm_arena_printf(arena, "blocks.%d.%s", i, i % 3 ? "weight" : "\xe8\xb5\xb0.\"q\"\\"),
                      .dtype = dtype,
                      .rank = (int)zm_rng_below(r, 6)};
-    if (dtype == ZM_Q8_0 && !t->rank)
+    int64_t block = (int64_t)zm_dtype_block_elems(dtype);
+    if (block > 1 && !t->rank)
         t->rank = 1;
     size_t n = 1;
     for (int k = 0; k < t->rank; k++) {
         t->dim[k] = zm_rng_below(r, 8) ? 1 + zm_rng_below(r, 7) : 0;
-        if (dtype == ZM_Q8_0 && k == t->rank - 1)
-            t->dim[k] *= 32;
+        if (k == t->rank - 1)
+            t->dim[k] *= block;
         n *= (size_t)t->dim[k];
     }
     if (!zm_dtype_bytes(&t->bytes, dtype, n))
@@ -80,10 +81,10 @@ static void check_all(const char *path, const zm_weight *t, const char *containe
 
 static void safetensors_round(zm_rng *r)
 {
-    static const zm_dtype types[] = {ZM_F32, ZM_F16, ZM_BF16, ZM_F64, ZM_I32, ZM_I64, ZM_U8};
+    static const zm_dtype types[] = {ZM_F32, ZM_F16, ZM_BF16, ZM_F64, ZM_I32, ZM_I64, ZM_U8, ZM_F8_E4M3, ZM_F8_E5M2};
     zm_weight t[TENSORS];
     for (int i = 0; i < TENSORS; i++)
-        random_tensor(&t[i], r, i, types[i % 7]);
+        random_tensor(&t[i], r, i, types[i % (int)(sizeof types / sizeof *types)]);
     const zm_meta meta[] = {{.key = "format", .type = ZM_META_STR, .str = "pt", .n = 2},
                             {.key = "rank", .type = ZM_META_STR, .str = "16", .n = 2}};
     const char *path = scratch("round.safetensors");
@@ -129,10 +130,11 @@ static void check_meta(const char *path)
 
 static void gguf_round(zm_rng *r)
 {
-    static const zm_dtype types[] = {ZM_F32, ZM_F16, ZM_BF16, ZM_Q8_0, ZM_F64, ZM_I32, ZM_I64};
+    static const zm_dtype types[] = {ZM_F32,  ZM_F16,  ZM_BF16, ZM_Q8_0, ZM_F64,  ZM_I32,  ZM_I64,  ZM_Q4_0,
+                                     ZM_Q4_1, ZM_Q5_0, ZM_Q5_1, ZM_Q2_K, ZM_Q3_K, ZM_Q4_K, ZM_Q5_K, ZM_Q6_K};
     zm_weight t[TENSORS];
     for (int i = 0; i < TENSORS; i++)
-        random_tensor(&t[i], r, i, types[i % 7]);
+        random_tensor(&t[i], r, i, types[i % (int)(sizeof types / sizeof *types)]);
     const char *const tokens[] = {"a", "\0b", "c"};
     const size_t lens[] = {1, 2, 1};
     const float scores[] = {1, -2.5f};
@@ -251,8 +253,8 @@ static void gguf_extras(void)
     if (tap_ok(!zm_weights_open_memory(&w, b.at, b.n, "x.gguf", &err), "GGUF of many kinds opens: %s", err.text)) {
         double n = 0;
         tap_ok(zm_weights_meta_f64(w, "n", &n) && n == -2, "i16 %g", n);
-        tap_equal_i64(zm_weights_find(&t, w, "q", &err), ZM_E_UNSUPPORTED, "Q4_K opens but is not given");
-        tap_equal_str(err.text, "x.gguf: tensor q has dtype Q4_K, which this build cannot compute with", "sentence");
+        tap_equal_i64(zm_weights_find(&t, w, "q", &err), ZM_E_UNSUPPORTED, "IQ4_XS opens but is not given");
+        tap_equal_str(err.text, "x.gguf: tensor q has dtype IQ4_XS, which this build cannot compute with", "sentence");
         zm_weights_free(w);
     }
     free(b.at);

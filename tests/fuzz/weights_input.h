@@ -20,6 +20,12 @@ static inline unsigned use_tensor(const zm_weights *w, size_t i)
         size_t need;
         if (found != t || !zm_dtype_bytes(&need, t->dtype, zm_weight_elems(t)) || need != t->bytes)
             abort();
+        size_t block = zm_dtype_block_elems(t->dtype), n = zm_weight_elems(t);
+        float v[ZM_DTYPE_BLOCK_MAX];
+        if (n && zm_dtype_is_weight(t->dtype)) { /* any bytes are weights */
+            zm_dtype_to_f32(v, t->data, t->dtype, block);
+            sum += v[block - 1] > 0;
+        }
     }
     for (size_t k = 0; k < t->bytes; k++)
         sum += ((const unsigned char *)t->data)[k];

@@ -5,6 +5,7 @@
 
 #include "backend/cpu/gemm.h"
 #include "backend/cpu/gemm_kernels.h"
+#include "backend/cpu/widen.h"
 #include "ops/matmul.h"
 
 /* Weights in a storage dtype: [n,k] when turned, else [k,n]. */
@@ -12,6 +13,7 @@ typedef struct stored {
     const unsigned char *at;
     zm_dtype dtype;
     int64_t step; /* elements of a row */
+    zm_widen_fn *to_f32;
 } stored;
 
 typedef struct job {
@@ -22,36 +24,39 @@ typedef struct job {
     size_t each;        /* scratch of one product */
 } job;
 
+enum {
+    WIDE = 64,                  /* columns of a panel, at most */
+    DEEP = 256,                 /* steps of a block, at most */
+    AROUND = ZM_DTYPE_BLOCK_MAX /* a block begins before what is asked for, and ends after it */
+};
+
 /* Elements from .. from+count-1 of row r as f32; `out` has room for a block more on both sides. */
 static const float *widen(const stored *b, int64_t r, int64_t from, int64_t count, float *out)
 {
     int64_t block = (int64_t)zm_dtype_block_elems(b->dtype), first = (r * b->step + from) / block;
     int64_t last = (r * b->step + from + count - 1) / block;
-    zm_dtype_to_f32(out, b->at + (size_t)first * zm_dtype_block_bytes(b->dtype), b->dtype,
-                    (size_t)((last - first + 1) * block));
+    b->to_f32(out, b->at + (size_t)first * zm_dtype_block_bytes(b->dtype), b->dtype,
+              (size_t)((last - first + 1) * block));
     return out + (r * b->step + from - first * block);
 }
 
-enum { WIDE = 48, DEEP = 384 + 64 };
-
+/* Blocks of steps begin and end where blocks of weights do: both are cut by 32 or, when longer, by 256. */
 static void pack_stored_turned(const zm_gemm *g, int64_t k0, int count, int64_t n0, int cols, int width, float *out)
 {
-    float wide[4][DEEP];
-    const float *row[4];
-    ZM_ASSERT(count <= DEEP - 64);
-    for (int j = 0; j < width; j += 4) {
-        int n = cols - j < 4 ? cols - j : 4;
-        for (int i = 0; i < 4; i++)
-            row[i] = i < n ? widen(g->b_ctx, n0 + j + i, k0, count, wide[i]) : zm_gemm_zeros;
-        for (int k = 0; k < count; k++)
-            for (int i = 0; i < 4; i++)
-                out[(int64_t)k * width + j + i] = row[i][k];
-    }
+    const stored *b = g->b_ctx;
+    const int64_t block = (int64_t)zm_dtype_block_elems(b->dtype);
+    float wide[WIDE][DEEP];
+    const float *row[WIDE];
+    ZM_ASSERT(count <= DEEP && cols <= WIDE && k0 % block == 0 && count % block == 0);
+    for (int j = 0; j < cols; j++)
+        row[j] = widen(b, n0 + j, k0, count, wide[j]);
+    g->isa->pack_turned(row, cols, count, width, out);
 }
 
 static void pack_stored(const zm_gemm *g, int64_t k0, int count, int64_t n0, int cols, int width, float *out)
 {
-    float wide[WIDE + 64];
+    float wide[WIDE + 2 * AROUND];
+    ZM_ASSERT(cols <= WIDE);
     for (int k = 0; k < count; k++, out += width) {
         memcpy(out, widen(g->b_ctx, k0 + k, n0, cols, wide), sizeof(float) * (size_t)cols);
         if (cols < width)
@@ -105,7 +110,7 @@ static void run_one(const zm_tensor *node, const job *j, int64_t z, char *scratc
         g.pack = j->tb ? zm_gemm_pack_turned : zm_gemm_pack_matrix;
     } else {
         size_t at = (size_t)(z * j->n * j->k) / zm_dtype_block_elems(b->dtype) * zm_dtype_block_bytes(b->dtype);
-        packed = (stored){(const unsigned char *)b->data + at, b->dtype, j->tb ? j->k : j->n};
+        packed = (stored){(const unsigned char *)b->data + at, b->dtype, j->tb ? j->k : j->n, zm_widen()};
         g.b_ctx = &packed;
         g.pack = j->tb ? pack_stored_turned : pack_stored;
     }

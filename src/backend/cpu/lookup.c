@@ -6,6 +6,7 @@
 
 #include "backend/cpu/simd.h"
 #include "backend/cpu/simd_kernels.h"
+#include "backend/cpu/widen.h"
 
 static int64_t grain_of(int64_t D)
 {
@@ -28,7 +29,7 @@ static void embedding_range(void *ctx, int64_t begin, int64_t end)
     for (int64_t i = begin; i < end; i++) {
         float *y = (float *)t->data + i * D;
         if (id[i] >= 0 && id[i] < V)
-            zm_dtype_to_f32(y, (const char *)table->data + (size_t)id[i] * row, table->dtype, (size_t)D);
+            zm_widen()(y, (const char *)table->data + (size_t)id[i] * row, table->dtype, (size_t)D);
         else
             memset(y, 0, (size_t)D * sizeof *y);
     }

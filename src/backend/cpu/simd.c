@@ -8,6 +8,8 @@
 #include <omp.h>
 #endif
 
+#include "backend/cpu/widen.h"
+
 static zm_simd_level detect(void)
 {
 #if defined(__x86_64__) && defined(__GNUC__)
@@ -68,6 +70,11 @@ const zm_attention_fns *zm_attention_loops(void)
 const zm_optim_fns *zm_optim_loops(void)
 {
     return PICK(zm_optim);
+}
+
+zm_widen_fn *zm_widen(void)
+{
+    return PICK(zm_widen);
 }
 
 int zm_thread_count(void)
