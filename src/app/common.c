@@ -87,7 +87,8 @@ static int unknown_option(const char *command, const char *word, const zm_arg *a
 
 static int bad_value(const char *command, const zm_arg *a, const char *value)
 {
-    static const char *const want[] = {"", "a text", "a whole number", "a number", "WIDTHxHEIGHT, for example 96x64,"};
+    static const char *const want[] = {"", "a text", "a whole number", "a number", "WIDTHxHEIGHT, for example 96x64,",
+                                       ""};
     fprintf(stderr, "zouma %s: %s is \"%s\"; %s", command, a->name, value, want[a->type]);
     if (a->hi > a->lo && a->type != ZM_ARG_SIZE)
         fprintf(stderr, " from %g to %g", a->lo, a->hi);
@@ -101,6 +102,13 @@ static int set_value(const char *command, const zm_arg *a, const char *value)
     errno = 0;
     if (a->type == ZM_ARG_STR) {
         *(const char **)a->to = value;
+    } else if (a->type == ZM_ARG_LIST) {
+        zm_arg_list *list = a->to;
+        if (list->n == (int)(sizeof list->at / sizeof *list->at)) {
+            fprintf(stderr, "zouma %s: %s was given more than %d times\n", command, a->name, list->n);
+            return -1;
+        }
+        list->at[list->n++] = value;
     } else if (a->type == ZM_ARG_INT) {
         long long v = strtoll(value, &end, 10);
         if (errno || end == value || *end || (a->hi > a->lo && ((double)v < a->lo || (double)v > a->hi)))

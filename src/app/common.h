@@ -9,9 +9,15 @@
 
 #include "base/error.h"
 
-typedef enum { ZM_ARG_FLAG, ZM_ARG_STR, ZM_ARG_INT, ZM_ARG_FLOAT, ZM_ARG_SIZE } zm_arg_type;
+typedef enum { ZM_ARG_FLAG, ZM_ARG_STR, ZM_ARG_INT, ZM_ARG_FLOAT, ZM_ARG_SIZE, ZM_ARG_LIST } zm_arg_type;
 
-/* One option.  `to` receives bool, const char *, int64_t, double or int[2] (WxH). */
+/* What a repeatable option collects; borrowed from argv. */
+typedef struct zm_arg_list {
+    const char *at[8];
+    int n;
+} zm_arg_list;
+
+/* One option.  `to` receives bool, const char *, int64_t, double, int[2] (WxH) or zm_arg_list. */
 typedef struct zm_arg {
     const char *name; /* "--steps" */
     char letter;      /* 'o' for -o, 0 none */

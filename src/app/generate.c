@@ -19,23 +19,31 @@
 #include "base/mapfile.h"
 #include "media/preview.h"
 #include "media/progress.h"
+#include "media/reader.h"
 #include "media/writer.h"
 #include "pipeline/generate.h"
+#include "pipeline/saving.h"
 
 typedef struct options {
     const char *prompt, *model, *out, *negative, *solver, *device;
     int size[2];
     int64_t frames, steps, seed, threads, scale;
     double seconds, fps, guidance, shift;
-    bool preview, json, quiet;
+    const char *image, *memory;
+    zm_arg_list loras;
+    double save_every;
+    bool preview, json, quiet, resume, keep_latents;
 } options;
 
 /* What the callbacks of a run need. */
 typedef struct show {
     zm_progress progress;
     zm_preview preview;
-    zm_writer *writer;
-    int frames;
+    const char *out;
+    const zm_writer_options *as;
+    zm_writer *writer; /* opened with the first frame: an encoder takes memory that the steps before may need */
+    bool quiet;
+    int frames, total;
 } show;
 
 static void on_step(void *user, int done, int total)
@@ -56,8 +64,30 @@ static void on_preview(void *user, const zm_frame *picture)
 static zm_status on_frame(void *user, const zm_frame *frame, zm_error *err)
 {
     show *s = user;
-    s->frames++;
-    return zm_writer_put(s->writer, frame, err);
+    zm_status st = s->writer ? ZM_OK : zm_writer_open(&s->writer, s->out, s->as, err);
+    if (!s->frames) {
+        zm_progress_end(&s->progress, s->progress.total);
+        zm_progress_start(&s->progress, s->quiet ? NULL : stderr, "decode", s->total, false);
+    }
+    if (!st)
+        st = zm_writer_put(s->writer, frame, err);
+    if (!st)
+        zm_progress_step(&s->progress, ++s->frames);
+    return st;
+}
+
+static zm_status on_finish(void *user, zm_error *err)
+{
+    show *s = user;
+    zm_progress_end(&s->progress, s->frames);
+    return zm_writer_close(&s->writer, err);
+}
+
+static void on_note(void *user, const char *sentence)
+{
+    const show *s = user;
+    if (!s->quiet)
+        fprintf(stderr, "note: %s\n", sentence);
 }
 
 static void print_json(const options *o, const zm_request *r, const char *model, const zm_writer_options *w,
@@ -84,8 +114,60 @@ static void warn_unknown(const zm_request *r, const zm_model *m)
     free(words);
 }
 
+/* What the file will be, and whether it can be written: a folder that is not there is found before hours of work. */
+static zm_status prepare_file(const options *o, const zm_request *r, zm_writer_options *w, zm_error *err)
+{
+    zm_writer *probe;
+    *w = (zm_writer_options){.width = r->width,
+                             .height = r->height,
+                             .fps_num = (int)lrint(r->fps * 1000),
+                             .fps_den = 1000,
+                             .scale = o->scale ? (int)o->scale : zm_writer_watchable(r->width, r->height)};
+    zm_status s = zm_writer_check(o->out, w, err);
+    if (!s)
+        s = zm_writer_open(&probe, o->out, w, err);
+    if (!s)
+        zm_writer_abandon(&probe);
+    return s;
+}
+
+static zm_status read_image(const char *path, zm_image *out, float **pixels, zm_error *err)
+{
+    zm_frame f;
+    zm_status s = zm_picture_read(&f, path, err);
+    if (s)
+        return s;
+    size_t n = (size_t)f.width * (size_t)f.height * 3;
+    if (!(*pixels = malloc(n * sizeof **pixels)))
+        s = zm_fail(err, ZM_E_NOMEM, "%s: no memory for a picture of %dx%d", path, f.width, f.height);
+    for (size_t i = 0; !s && i < n; i++) /* in the official code's order of operations */
+        (*pixels)[i] = ((float)f.rgb[i] / 255 - 0.5F) / 0.5F;
+    *out = (zm_image){.rgb = *pixels, .width = f.width, .height = f.height};
+    zm_frame_release(&f);
+    return s;
+}
+
+static zm_status add_loras(const options *o, zm_model *m, zm_error *err)
+{
+    zm_status s = ZM_OK;
+    for (int i = 0; !s && i < o->loras.n; i++) {
+        char path[4096], *colon, *end;
+        snprintf(path, sizeof path, "%s", o->loras.at[i]);
+        double strength = 1;
+        if ((colon = strrchr(path, ':')) && colon[1]) {
+            double x = strtod(colon + 1, &end);
+            if (!*end && isfinite(x)) {
+                strength = x;
+                *colon = 0;
+            }
+        }
+        s = zm_model_add_lora(m, path, (float)strength, err);
+    }
+    return s;
+}
+
 /* Everything that can be wrong is found before the first step. */
-static zm_status prepare(const options *o, const zm_model *m, zm_request *r, zm_writer_options *w, zm_error *err)
+static zm_status prepare(const options *o, const zm_model *m, const zm_image *image, zm_request *r, zm_error *err)
 {
     *r = (zm_request){.prompt = o->prompt,
                       .negative = o->negative,
@@ -97,51 +179,54 @@ static zm_status prepare(const options *o, const zm_model *m, zm_request *r, zm_
                       .guidance = o->guidance,
                       .shift = o->shift,
                       .solver = o->solver,
-                      .seed = (uint64_t)o->seed};
+                      .seed = (uint64_t)o->seed,
+                      .first = image};
     double fps = o->fps > 0 ? o->fps : m->config.video.fps;
     if (o->seconds > 0)
         r->frames = (int)fmax(1, lrint(o->seconds * fps));
-    zm_status s = zm_request_resolve(r, m, err);
-    if (s)
-        return s;
-    *w = (zm_writer_options){.width = r->width,
-                             .height = r->height,
-                             .fps_num = (int)lrint(r->fps * 1000),
-                             .fps_den = 1000,
-                             .scale = o->scale ? (int)o->scale : zm_writer_watchable(r->width, r->height)};
-    return zm_writer_check(o->out, w, err);
+    return zm_request_resolve(r, m, err);
 }
 
-static zm_status make(const options *o, zm_model *m, const char *model, zm_error *err)
+static zm_status film(const options *o, zm_model *m, const zm_request *r, const zm_writer_options *w, show *sh,
+                      const zm_saving *saving, zm_error *err)
+{
+    zm_generator *g = NULL;
+    zm_watch watch = {.user = sh,
+                      .step = on_step,
+                      .preview = o->preview ? on_preview : NULL,
+                      .frame = on_frame,
+                      .finish = on_finish,
+                      .note = on_note,
+                      .saving = saving,
+                      .stop = &zm_app_stop};
+    *sh = (show){.out = o->out, .as = w, .quiet = o->quiet, .total = r->frames};
+    zm_preview_init(&sh->preview, o->preview ? stderr : NULL, false);
+    zm_status s = zm_generator_new(&g, m, r, NULL, err);
+    zm_progress_start(&sh->progress, o->quiet ? NULL : stderr, "denoise", r->steps, false);
+    if (!s)
+        s = zm_generate(g, r, &watch, err);
+    zm_progress_end(&sh->progress, sh->frames);
+    zm_generator_free(g);
+    if (s && sh->writer)
+        zm_writer_abandon(&sh->writer);
+    return s;
+}
+
+static zm_status make(const options *o, zm_model *m, const char *model, const zm_image *image, const zm_saving *saving,
+                      zm_error *err)
 {
     zm_request r;
     zm_writer_options w;
+    show sh;
     double start = zm_now();
-    zm_status s = prepare(o, m, &r, &w, err);
+    zm_status s = prepare(o, m, image, &r, err);
+    if (!s)
+        s = prepare_file(o, &r, &w, err);
     if (s)
         return s;
     if (!o->quiet)
         warn_unknown(&r, m);
-    show sh = {0};
-    zm_generator *g = NULL;
-    zm_preview_init(&sh.preview, o->preview ? stderr : NULL, false);
-    s = zm_writer_open(&sh.writer, o->out, &w, err);
-    if (!s)
-        s = zm_generator_new(&g, m, &r, NULL, err);
-    zm_progress_start(&sh.progress, o->quiet ? NULL : stderr, "denoise", r.steps, false);
-    zm_watch watch = {.user = &sh,
-                      .step = on_step,
-                      .preview = o->preview ? on_preview : NULL,
-                      .frame = on_frame,
-                      .stop = &zm_app_stop};
-    if (!s)
-        s = zm_generate(g, &r, &watch, err);
-    zm_progress_end(&sh.progress, r.steps);
-    zm_generator_free(g);
-    if (s)
-        zm_writer_abandon(&sh.writer);
-    else
-        s = zm_writer_close(&sh.writer, err);
+    s = film(o, m, &r, &w, &sh, saving, err);
     if (s)
         return s;
     double seconds = zm_now() - start;
@@ -151,6 +236,36 @@ static zm_status make(const options *o, zm_model *m, const char *model, zm_error
         fprintf(stderr, "%s: %d frames of %dx%d, seed %" PRIu64 ", %.1f s, %.0f MB\n", o->out, sh.frames,
                 r.width * w.scale, r.height * w.scale, r.seed, seconds, 1e-6 * (double)zm_peak_rss_bytes());
     return ZM_OK;
+}
+
+static zm_status make_all(options *o, const char *model, zm_error *err)
+{
+    zm_model *m = NULL;
+    zm_image image;
+    float *pixels = NULL;
+    char *state = malloc(strlen(o->out) + sizeof ".latents.safetensors");
+    if (!state)
+        return zm_fail(err, ZM_E_NOMEM, "out of memory");
+    strcat(strcpy(state, o->out), ".latents.safetensors");
+    zm_saving saving = {.path = state, .seconds = o->save_every, .resume = o->resume, .keep = o->keep_latents};
+    uint64_t seed;
+    if (o->resume)
+        zm_sweep_parts(o->out);
+    if (o->seed < 0 && o->resume && zm_state_seed(state, &seed))
+        o->seed = (int64_t)seed;
+    if (o->seed < 0)
+        o->seed = (int64_t)(((uint64_t)time(NULL) * 2654435761u ^ (uint64_t)getpid() << 16) & 0x7fffffff);
+    zm_status s = zm_model_open(&m, model, err);
+    if (!s)
+        s = add_loras(o, m, err);
+    if (!s && o->image)
+        s = read_image(o->image, &image, &pixels, err);
+    if (!s)
+        s = make(o, m, model, o->image ? &image : NULL, &saving, err);
+    zm_model_close(m);
+    free(pixels);
+    free(state);
+    return s;
 }
 
 static int run(options *o)
@@ -178,12 +293,7 @@ static int run(options *o)
         return 1;
     }
     zm_app_catch_signals();
-    zm_model *m;
-    zm_status s = zm_model_open(&m, model, &err);
-    if (!s) {
-        s = make(o, m, model, &err);
-        zm_model_close(m);
-    }
+    zm_status s = make_all(o, model, &err);
     free(model);
     return s ? zm_app_report("generate", &err) : 0;
 }
@@ -192,13 +302,17 @@ int zm_cmd_generate(int argc, char **argv)
 {
     static const char usage[] = "\"PROMPT\" [-o FILE] [options]",
                       help[] = "Make a video from a sentence in English or Chinese.";
-    options o = {.out = "clip.mp4", .seed = -1};
+    options o = {.out = "clip.mp4", .seed = -1, .save_every = 2};
     const char *words[1];
     const zm_arg args[] = {
         {"--output", 'o', ZM_ARG_STR, &o.out, 0, 0, "FILE",
          "what to write: .mp4 .webm .gif .png .apng, or frames as name-%03d.png [clip.mp4]"},
         {"--model", 'm', ZM_ARG_STR, &o.model, 0, 0, "MODEL", "model directory [the bundled one]"},
-        {"--size", 0, ZM_ARG_SIZE, o.size, 0, 0, "WxH", "pixels of the picture the model makes"},
+        {"--image", 0, ZM_ARG_STR, &o.image, 0, 0, "FILE", "picture that the clip begins with"},
+        {"--lora", 0, ZM_ARG_LIST, &o.loras, 0, 0, "FILE[:STRENGTH]",
+         "adapter to apply; may be given again [strength 1]"},
+        {"--size", 0, ZM_ARG_SIZE, o.size, 0, 0, "WxH",
+         "pixels of the picture the model makes [its own, in the shape of --image]"},
         {"--frames", 0, ZM_ARG_INT, &o.frames, 1, 4097, "N", "length in frames"},
         {"--seconds", 0, ZM_ARG_FLOAT, &o.seconds, 0.01, 3600, "S", "length in seconds, instead of --frames"},
         {"--fps", 0, ZM_ARG_FLOAT, &o.fps, 0.1, 240, "N", "frames per second of the file"},
@@ -212,6 +326,11 @@ int zm_cmd_generate(int argc, char **argv)
         {"--scale", 0, ZM_ARG_INT, &o.scale, 1, 64, "N",
          "enlarge the written picture; 1 keeps the model's own size [to a watchable size]"},
         {"--preview", 0, ZM_ARG_FLAG, &o.preview, 0, 0, NULL, "draw the picture forming in the terminal"},
+        {"--resume", 0, ZM_ARG_FLAG, &o.resume, 0, 0, NULL, "go on with the same command's interrupted run"},
+        {"--keep-latents", 0, ZM_ARG_FLAG, &o.keep_latents, 0, 0, NULL,
+         "leave the finished latent in FILE.latents.safetensors"},
+        {"--save-every", 0, ZM_ARG_FLOAT, &o.save_every, 0, 1e6, "S",
+         "seconds of work that an interruption may lose; 0: one step [2]"},
         {"--threads", 0, ZM_ARG_INT, &o.threads, 1, 1024, "N", "processor threads [all]"},
         {"--device", 0, ZM_ARG_STR, &o.device, 0, 0, "NAME", "cpu"},
         {"--json", 0, ZM_ARG_FLAG, &o.json, 0, 0, NULL, "print one JSON object with path, seed and every setting"},
@@ -225,7 +344,5 @@ int zm_cmd_generate(int argc, char **argv)
         return 2;
     }
     o.prompt = words[0];
-    if (o.seed < 0)
-        o.seed = (int64_t)(((uint64_t)time(NULL) * 2654435761u ^ (uint64_t)getpid() << 16) & 0x7fffffff);
     return run(&o);
 }

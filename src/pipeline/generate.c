@@ -165,6 +165,8 @@ static zm_status run(job *j, zm_error *err)
         s = denoise(j, err);
     if (!s)
         s = decode(j, err);
+    if (!s && j->w->finish)
+        s = j->w->finish(j->w->user, err);
     if (s)
         zm_saver_failed(&j->saver, &g->run, &j->plan, &j->contexts, err);
     else

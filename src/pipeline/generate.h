@@ -26,6 +26,8 @@ typedef struct zm_watch {
     void (*preview)(void *user, const zm_frame *picture);
     /* One finished frame, in order. */
     zm_status (*frame)(void *user, const zm_frame *frame, zm_error *err);
+    /* Optional: after the last frame.  The run's file goes only when this has succeeded. */
+    zm_status (*finish)(void *user, zm_error *err);
     /* Optional: a sentence for people, not an error ("... could not be saved"; "going on at step 7"). */
     void (*note)(void *user, const char *sentence);
     const volatile sig_atomic_t *stop; /* may be NULL */

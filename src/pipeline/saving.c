@@ -2,7 +2,12 @@
  * SPDX-License-Identifier: MIT */
 #include "pipeline/saving.h"
 
+#include <dirent.h>
+#include <errno.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -55,6 +60,7 @@ zm_status zm_saver_resume(zm_saver *s, zm_denoise *d, zm_latent_plan *plan, zm_c
     *resumed = false;
     if (!s->opt || !s->opt->resume)
         return ZM_OK;
+    zm_sweep_parts(s->opt->path);
     if (!zm_path_is_file(s->opt->path)) {
         note(s, "there is no earlier run to go on with; starting from the beginning");
         return ZM_OK;
@@ -104,4 +110,26 @@ void zm_saver_done(zm_saver *s)
 {
     if (s->opt && s->wrote && !s->opt->keep)
         (void)unlink(s->opt->path);
+}
+
+void zm_sweep_parts(const char *path)
+{
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    char *dir = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+    DIR *d = dir ? opendir(dir) : NULL;
+    size_t n = strlen(name);
+    const struct dirent *e;
+    while (d && (e = readdir(d))) {
+        char *end;
+        if (strncmp(e->d_name, name, n) != 0 || strncmp(e->d_name + n, ".part-", 6) != 0)
+            continue;
+        long pid = strtol(e->d_name + n + 6, &end, 10);
+        char *full = zm_path_join(dir, "%s", e->d_name);
+        if (!*end && pid > 0 && full && kill((pid_t)pid, 0) && errno == ESRCH)
+            (void)unlink(full);
+        free(full);
+    }
+    if (d)
+        closedir(d);
+    free(dir);
 }

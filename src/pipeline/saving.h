@@ -30,4 +30,7 @@ void zm_saver_failed(zm_saver *s, const zm_denoise *d, const zm_latent_plan *pla
 void zm_saver_done(zm_saver *s);
 void zm_saver_end(zm_saver *s);
 
+/* Remove what processes that are gone left beside `path` while they wrote it (PATH.part-PID). */
+void zm_sweep_parts(const char *path);
+
 #endif
