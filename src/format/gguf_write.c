@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: MIT */
 #include "format/gguf_write.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/arena.h"
@@ -9,7 +10,7 @@
 #include "format/gguf_types.h"
 #include "format/write_check.h"
 
-enum { ALIGNMENT = 32, NAME_BYTES_MAX = 63 };
+enum { ALIGNMENT = 32, NAME_BYTES_MAX = 127 };
 
 /* Sticky: after the first failure every put does nothing and the status stays. */
 typedef struct output {
@@ -138,10 +139,10 @@ static void put_header(output *o, const zm_weight *tensors, size_t n, const zm_m
 }
 
 static zm_status check(const char *path, const zm_weight *tensors, size_t n, const zm_meta *meta, size_t n_meta,
-                       zm_error *err)
+                       bool later, zm_error *err)
 {
     size_t total = 0;
-    zm_status s = zm_write_check(path, tensors, n, meta, n_meta, NAME_BYTES_MAX, err);
+    zm_status s = zm_write_check(path, tensors, n, meta, n_meta, NAME_BYTES_MAX, later, err);
     for (size_t i = 0; i < n && !s; i++)
         if (!zm_gguf_dtype_of(tensors[i].dtype))
             s = zm_fail(err, ZM_E_UNSUPPORTED, "%s: tensor %s is %s, which GGUF cannot hold", path, tensors[i].name,
@@ -154,24 +155,108 @@ static zm_status check(const char *path, const zm_weight *tensors, size_t n, con
     return s;
 }
 
+struct zm_gguf_writer {
+    output o;
+    size_t *bytes; /* of each tensor */
+    size_t n, now; /* tensors; the one being written */
+    size_t put;    /* of its bytes */
+};
+
+void zm_gguf_abandon(zm_gguf_writer **writer)
+{
+    zm_gguf_writer *w = *writer;
+    if (!w)
+        return;
+    zm_save_abandon(&w->o.file);
+    free(w->bytes);
+    free(w);
+    *writer = NULL;
+}
+
+/* Go past tensors that are complete, those without bytes too. */
+static void next_tensor(zm_gguf_writer *w)
+{
+    while (w->now < w->n && w->put == w->bytes[w->now]) {
+        put_padding(&w->o);
+        w->now++;
+        w->put = 0;
+    }
+}
+
+static zm_status begin(zm_gguf_writer **out, const char *path, const zm_weight *tensors, size_t n, const zm_meta *meta,
+                       size_t n_meta, bool later, zm_error *err)
+{
+    *out = NULL;
+    zm_status s = check(path, tensors, n, meta, n_meta, later, err);
+    if (s)
+        return s;
+    zm_gguf_writer *w = calloc(1, sizeof *w);
+    if (w)
+        w->bytes = malloc((n + 1) * sizeof *w->bytes);
+    if (!w || !w->bytes) {
+        free(w);
+        return zm_fail(err, ZM_E_NOMEM, "%s: out of memory for %zu tensors", path, n);
+    }
+    w->n = n;
+    for (size_t i = 0; i < n; i++)
+        w->bytes[i] = tensors[i].bytes;
+    w->o.err = err;
+    s = zm_save_open(&w->o.file, path, err);
+    if (!s) {
+        put_header(&w->o, tensors, n, meta, n_meta);
+        put_padding(&w->o);
+        next_tensor(w);
+        s = w->o.status;
+        *out = w;
+    } else {
+        free(w->bytes);
+        free(w);
+    }
+    if (s)
+        zm_gguf_abandon(out);
+    return s;
+}
+
+zm_status zm_gguf_begin(zm_gguf_writer **out, const char *path, const zm_weight *tensors, size_t n, const zm_meta *meta,
+                        size_t n_meta, zm_error *err)
+{
+    return begin(out, path, tensors, n, meta, n_meta, true, err);
+}
+
+zm_status zm_gguf_put(zm_gguf_writer *w, const void *data, size_t bytes, zm_error *err)
+{
+    const unsigned char *p = data;
+    w->o.err = err;
+    while (bytes && !w->o.status) {
+        ZM_ASSERT(w->now < w->n);
+        size_t room = w->bytes[w->now] - w->put, part = bytes < room ? bytes : room;
+        put(&w->o, p, part);
+        p += part, bytes -= part, w->put += part;
+        next_tensor(w);
+    }
+    return w->o.status;
+}
+
+zm_status zm_gguf_commit(zm_gguf_writer **writer, zm_error *err)
+{
+    zm_gguf_writer *w = *writer;
+    zm_status s = w->o.status;
+    ZM_ASSERT(s || w->now == w->n);
+    if (!s)
+        s = zm_save_commit(&w->o.file, err);
+    zm_gguf_abandon(writer);
+    return s;
+}
+
 zm_status zm_gguf_write(const char *path, const zm_weight *tensors, size_t n, const zm_meta *meta, size_t n_meta,
                         zm_error *err)
 {
-    zm_status s = check(path, tensors, n, meta, n_meta, err);
-    if (s)
-        return s;
-    output o = {.err = err};
-    s = zm_save_open(&o.file, path, err);
-    if (s)
-        return s;
-    put_header(&o, tensors, n, meta, n_meta);
-    put_padding(&o);
-    for (size_t i = 0; i < n; i++) {
-        put(&o, tensors[i].data, tensors[i].bytes);
-        put_padding(&o);
-    }
-    if (!o.status)
-        return zm_save_commit(&o.file, err);
-    zm_save_abandon(&o.file);
-    return o.status;
+    zm_gguf_writer *w;
+    zm_status s = begin(&w, path, tensors, n, meta, n_meta, false, err);
+    for (size_t i = 0; i < n && !s; i++)
+        s = zm_gguf_put(w, tensors[i].data, tensors[i].bytes, err);
+    if (!s)
+        return zm_gguf_commit(&w, err);
+    zm_gguf_abandon(&w);
+    return s;
 }

@@ -61,7 +61,7 @@ static zm_status check(const char *path, const zm_weight *tensors, size_t n, con
                        zm_error *err)
 {
     size_t total = 0;
-    zm_status s = zm_write_check(path, tensors, n, meta, n_meta, 65535, err);
+    zm_status s = zm_write_check(path, tensors, n, meta, n_meta, 65535, false, err);
     if (s)
         return s;
     for (size_t i = 0; i < n_meta; i++)

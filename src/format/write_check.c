@@ -26,7 +26,7 @@ static zm_status check_unique(const char *path, const char **names, size_t n, si
     return ZM_OK;
 }
 
-static zm_status check_size(const char *path, const zm_weight *given, zm_error *err)
+static zm_status check_size(const char *path, const zm_weight *given, bool later, zm_error *err)
 {
     if ((unsigned)given->dtype >= ZM_DTYPE_COUNT)
         return zm_fail(err, ZM_E_UNSUPPORTED, "%s: tensor %s has no known dtype", path, given->name);
@@ -39,14 +39,14 @@ static zm_status check_size(const char *path, const zm_weight *given, zm_error *
     zm_error why = {0};
     if (zm_weights_set_bytes(&t, zm_dtype_block_elems(t.dtype), zm_dtype_block_bytes(t.dtype), &why))
         return zm_fail(err, ZM_E_SHAPE, "%s", why.text);
-    if (t.bytes != given->bytes || (t.bytes && !given->data))
+    if (t.bytes != given->bytes || (t.bytes && !given->data && !later))
         return zm_fail(err, ZM_E_SHAPE, "%s: tensor %s is given %zu bytes, dims of %s need %zu", path, t.name,
                        given->bytes, t.dtype_name, t.bytes);
     return ZM_OK;
 }
 
 zm_status zm_write_check(const char *path, const zm_weight *tensors, size_t n, const zm_meta *meta, size_t n_meta,
-                         size_t name_max, zm_error *err)
+                         size_t name_max, bool later, zm_error *err)
 {
     enum { KEY_BYTES_MAX = 65535 };
     const char **names = malloc((n + n_meta + 1) * sizeof *names);
@@ -61,6 +61,6 @@ zm_status zm_write_check(const char *path, const zm_weight *tensors, size_t n, c
         s = check_unique(path, names + n, n_meta, KEY_BYTES_MAX, "metadata key", err);
     free(names);
     for (size_t i = 0; i < n && !s; i++)
-        s = check_size(path, &tensors[i], err);
+        s = check_size(path, &tensors[i], later, err);
     return s;
 }
