@@ -69,15 +69,15 @@ zm_status zm_denoise_run(zm_denoise *d, zm_network *n, const zm_latent_plan *pla
     static const zm_probe no_probe;
     const zm_probe *probe = hooks->probe ? hooks->probe : &no_probe;
     float *x = d->slot[ZM_SLOT_X], *v = d->slot[ZM_SLOT_V];
-    while (d->next < d->schedule.steps) {
+    zm_status s = zm_network_begin(n, contexts, err);
+    while (!s && d->next < d->schedule.steps) {
         int i = d->next;
         double t = d->schedule.timestep[i];
         if (hooks->stop && *hooks->stop)
             return zm_fail(err, ZM_E_INTERRUPTED, "stopped at step %d of %d", i, d->schedule.steps);
         if (probe->input)
             probe->input(probe->user, d, x);
-        zm_status s = zm_network_velocity(n, plan, contexts, x, t,
-                                          zm_network_is_high(n, t) ? d->guidance : d->guidance_low, v, err);
+        s = zm_network_velocity(n, plan, x, t, zm_network_is_high(n, t) ? d->guidance : d->guidance_low, v, err);
         if (s)
             return s;
         if (probe->velocity)
@@ -91,8 +91,6 @@ zm_status zm_denoise_run(zm_denoise *d, zm_network *n, const zm_latent_plan *pla
         d->next = i + 1;
         if (hooks->stepped)
             s = hooks->stepped(hooks->user, d, step.x0_set >= 0 ? d->slot[step.set[step.x0_set].out] : NULL, err);
-        if (s)
-            return s;
     }
-    return ZM_OK;
+    return s;
 }

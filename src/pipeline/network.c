@@ -5,12 +5,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* One expert's graph. */
+#include "pipeline/fold.h"
+
+/* One expert's graphs: what a clip needs once, and a step. */
 typedef struct expert {
-    zm_graph *g;
-    zm_exec *exec; /* NULL: not built */
+    zm_graph *once, *g;
+    zm_exec *once_exec, *exec; /* exec NULL: not built */
+    zm_tensor *context, *image;
+    zm_dit_kept made, kept; /* keys and values: outputs of `once`, leaves of `g` */
     zm_dit_inputs in;
     zm_tensor *velocity;
+    int rows;   /* of the folded context */
+    bool ready; /* this clip's keys and values are made */
 } expert;
 
 struct zm_network {
@@ -26,20 +32,9 @@ struct zm_network {
     float *time;      /* [batch*groups,freq_dim] */
     float *features;  /* [batch,image_tokens,img_dim]; NULL: none */
     float *both;      /* [2,F,H,W,z] velocities */
+    zm_fold fold;
+    float *text[2]; /* a branch's keys and values of the text, tensor after tensor; where branches take turns */
 };
-
-zm_status zm_contexts_init(zm_contexts *c, int n, int len, int dim, zm_error *err)
-{
-    *c = (zm_contexts){.n = n, .len = len, .dim = dim};
-    c->at = calloc((size_t)n * (size_t)len, (size_t)dim * sizeof *c->at);
-    return c->at ? ZM_OK : zm_fail(err, ZM_E_NOMEM, "no memory for prompts of %d x %d numbers", len, dim);
-}
-
-void zm_contexts_release(zm_contexts *c)
-{
-    free(c->at);
-    *c = (zm_contexts){0};
-}
 
 zm_status zm_network_new(zm_network **out, zm_model *m, const zm_latent_plan *plan, const zm_network_options *opt,
                          zm_error *err)
@@ -76,6 +71,8 @@ zm_status zm_network_new(zm_network **out, zm_model *m, const zm_latent_plan *pl
 
 static void expert_close(expert *e)
 {
+    zm_exec_free(e->once_exec);
+    zm_graph_free(e->once);
     zm_exec_free(e->exec);
     zm_graph_free(e->g);
     *e = (expert){0};
@@ -87,19 +84,32 @@ void zm_network_free(zm_network *n)
         return;
     expert_close(&n->expert[0]);
     expert_close(&n->expert[1]);
+    zm_fold_release(&n->fold);
     free(n->joined);
     free(n->time);
     free(n->features);
     free(n->both);
+    free(n->text[0]);
+    free(n->text[1]);
     free(n);
 }
 
-static zm_status expert_open(zm_network *n, expert *e, zm_model_part_kind kind, zm_error *err)
+static zm_status open_once(zm_network *n, expert *e, const zm_part *part, const zm_exec_options *opt, zm_error *err)
 {
-    zm_status s = zm_model_need(n->m, kind, err);
-    if (s)
-        return s;
-    const zm_part *part = &n->m->part[kind];
+    const zm_dit_config *c = &n->m->config.dit;
+    if (!(e->once = zm_graph_new()))
+        return zm_fail(err, ZM_E_NOMEM, "out of memory for a graph");
+    zm_build b = zm_build_begin(e->once, part->params, false, false);
+    e->context = zm_input(e->once, ZM_F32, ZM_SHAPE(n->batch, e->rows, c->text_dim), "context");
+    if (n->image_tokens)
+        e->image = zm_input(e->once, ZM_F32, ZM_SHAPE(n->batch, n->image_tokens, c->img_dim), "image");
+    e->made = zm_dit_build_kept(&b, part->dit, e->context, e->image);
+    zm_status s = zm_graph_finish(e->once, err);
+    return s ? s : zm_exec_new(&e->once_exec, e->once, opt, err);
+}
+
+static zm_status open_step(zm_network *n, expert *e, const zm_part *part, const zm_exec_options *opt, zm_error *err)
+{
     if (!(e->g = zm_graph_new()))
         return zm_fail(err, ZM_E_NOMEM, "out of memory for a graph");
     zm_build b = zm_build_begin(e->g, part->params, false, false);
@@ -108,12 +118,27 @@ static zm_status expert_open(zm_network *n, expert *e, zm_model_part_kind kind, 
                                                 .frames = n->size.frames,
                                                 .height = n->size.height,
                                                 .width = n->size.width,
-                                                .groups = n->groups,
-                                                .image_tokens = n->image_tokens});
+                                                .groups = n->groups});
+    e->kept = zm_dit_kept_leaves(&b, &e->made);
+    e->in.kept = &e->kept;
+    e->in.key_bias = zm_input(e->g, ZM_F32, ZM_SHAPE(n->batch, e->rows), "key bias");
+    e->in.key_len = zm_input(e->g, ZM_I32, ZM_SHAPE(n->batch), "keys");
     e->velocity = zm_output(e->g, zm_dit_build(&b, part->dit, &e->in));
-    s = zm_graph_finish(e->g, err);
+    zm_status s = zm_graph_finish(e->g, err);
+    return s ? s : zm_exec_new(&e->exec, e->g, opt, err);
+}
+
+static zm_status expert_open(zm_network *n, expert *e, zm_model_part_kind kind, zm_error *err)
+{
+    zm_status s = zm_model_need(n->m, kind, err);
+    if (s)
+        return s;
+    const zm_part *part = &n->m->part[kind];
+    const zm_exec_options *opt = kind == ZM_PART_DIT ? &n->opt.high : &n->opt.low;
+    e->rows = n->fold.rows;
+    s = open_once(n, e, part, opt, err);
     if (!s)
-        s = zm_exec_new(&e->exec, e->g, kind == ZM_PART_DIT ? &n->opt.high : &n->opt.low, err);
+        s = open_step(n, e, part, opt, err);
     if (s)
         expert_close(e);
     return s;
@@ -130,8 +155,10 @@ static zm_status choose(zm_network *n, double timestep, expert **out, zm_error *
     static const zm_model_part_kind kind[2] = {ZM_PART_DIT, ZM_PART_DIT_LOW};
     int i = zm_network_is_high(n, timestep) ? 0 : 1;
     *out = &n->expert[i];
-    if (n->expert[i].exec)
+    bool fits = n->expert[i].exec && n->expert[i].rows >= n->fold.rows;
+    if (fits && (n->expert[i].ready || n->expert[i].once_exec))
         return ZM_OK;
+    expert_close(&n->expert[i]);
     if (!n->m->keep) {
         expert_close(&n->expert[1 - i]);
         zm_model_drop(n->m, kind[1 - i]);
@@ -167,32 +194,106 @@ static void tell_time(zm_network *n, const zm_latent_plan *plan, double timestep
     }
 }
 
-static void write_inputs(zm_network *n, expert *e, const zm_latent_plan *plan)
+/* A kept tensor is the picture's (else the text's) when its place in its block is past the first two. */
+static bool is_of_picture(const zm_network *n, int i)
 {
-    zm_exec_write(e->exec, e->in.x, n->joined);
-    zm_exec_write(e->exec, e->in.time, n->time);
-    if (!e->in.image)
-        return;
-    size_t each = (size_t)n->image_tokens * (size_t)n->m->config.dit.img_dim;
-    for (int b = 0; b < n->batch; b++)
-        memcpy(n->features + (size_t)b * each, plan->image, each * sizeof *n->features);
-    zm_exec_write(e->exec, e->in.image, n->features);
+    return n->image_tokens > 0 && i % 4 >= 2;
 }
 
-zm_status zm_network_velocity(zm_network *n, const zm_latent_plan *plan, const zm_contexts *contexts, const float *x,
-                              double timestep, double guidance, float *v, zm_error *err)
+/* Keys and values of the branches first.. of the folded context; those of the text go to `store` when branches take
+ * turns, else with the picture's straight to the step's leaves. */
+static zm_status run_once(zm_network *n, expert *e, const zm_latent_plan *plan, int first, float *store, zm_error *err)
+{
+    const zm_dit_config *c = &n->m->config.dit;
+    zm_fold_context(&n->fold, first, n->batch, e->rows, c->text_dim);
+    zm_exec_write(e->once_exec, e->context, n->fold.context);
+    if (e->image) {
+        size_t each = (size_t)n->image_tokens * (size_t)c->img_dim;
+        for (int b = 0; b < n->batch; b++)
+            memcpy(n->features + (size_t)b * each, plan->image, each * sizeof *n->features);
+        zm_exec_write(e->once_exec, e->image, n->features);
+    }
+    zm_status s = zm_exec_run(e->once_exec, err);
+    for (int i = 0; !s && i < e->made.n; i++) {
+        size_t bytes = zm_tensor_bytes(e->made.at[i]);
+        if (store && !is_of_picture(n, i)) {
+            zm_exec_read(e->once_exec, e->made.at[i], store);
+            store += bytes / sizeof *store;
+            continue;
+        }
+        float *host = first && store ? NULL : malloc(bytes); /* the picture's are the same for both branches */
+        if (!host && !(first && store))
+            return zm_fail(err, ZM_E_NOMEM, "no memory for %zu bytes of keys", bytes);
+        if (host) {
+            zm_exec_read(e->once_exec, e->made.at[i], host);
+            zm_exec_write(e->exec, e->kept.at[i], host);
+        }
+        free(host);
+    }
+    return s;
+}
+
+/* What a clip needs once of this expert. */
+static zm_status prepare(zm_network *n, expert *e, const zm_latent_plan *plan, zm_error *err)
+{
+    bool turns = n->opt.branches > n->batch;
+    size_t floats = 0;
+    for (int i = 0; i < e->made.n; i++)
+        floats += is_of_picture(n, i) ? 0 : zm_tensor_bytes(e->made.at[i]) / sizeof(float);
+    zm_status s = ZM_OK;
+    for (int first = 0; !s && first < n->opt.branches; first += n->batch) {
+        if (turns) {
+            free(n->text[first]);
+            if (!(n->text[first] = malloc(floats * sizeof(float))))
+                return zm_fail(err, ZM_E_NOMEM, "no memory for %zu numbers of keys", floats);
+        }
+        s = run_once(n, e, plan, first, turns ? n->text[first] : NULL, err);
+    }
+    if (!n->m->keep) {
+        zm_exec_free(e->once_exec);
+        e->once_exec = NULL;
+    }
+    e->ready = !s;
+    return s;
+}
+
+/* The leaves that differ from branch to branch. */
+static void write_branch(zm_network *n, expert *e, int first)
+{
+    zm_fold_bias(&n->fold, first, n->batch, e->rows);
+    zm_exec_write(e->exec, e->in.key_bias, n->fold.bias);
+    zm_exec_write(e->exec, e->in.key_len, n->fold.visible);
+    const float *from = n->text[first];
+    for (int i = 0; n->opt.branches > n->batch && i < e->kept.n; i++) {
+        if (is_of_picture(n, i))
+            continue;
+        zm_exec_write(e->exec, e->kept.at[i], from);
+        from += zm_tensor_bytes(e->kept.at[i]) / sizeof *from;
+    }
+}
+
+zm_status zm_network_begin(zm_network *n, const zm_contexts *contexts, zm_error *err)
+{
+    ZM_ASSERT(contexts->n == n->opt.branches);
+    n->expert[0].ready = n->expert[1].ready = false;
+    return zm_fold_init(&n->fold, contexts, err);
+}
+
+zm_status zm_network_velocity(zm_network *n, const zm_latent_plan *plan, const float *x, double timestep,
+                              double guidance, float *v, zm_error *err)
 {
     expert *e;
-    ZM_ASSERT(contexts->n == n->opt.branches);
     zm_status s = choose(n, timestep, &e, err);
+    if (!s && !e->ready)
+        s = prepare(n, e, plan, err);
     if (s)
         return s;
     join(n, plan, x);
     tell_time(n, plan, timestep);
-    write_inputs(n, e, plan);
-    for (int first = 0; first < contexts->n; first += n->batch) {
-        zm_exec_write(e->exec, e->in.context,
-                      contexts->at + (size_t)first * (size_t)contexts->len * (size_t)contexts->dim);
+    zm_exec_write(e->exec, e->in.x, n->joined);
+    zm_exec_write(e->exec, e->in.time, n->time);
+    for (int first = 0; first < n->opt.branches; first += n->batch) {
+        write_branch(n, e, first);
         s = zm_exec_run(e->exec, err);
         if (s)
             return s;
@@ -201,7 +302,7 @@ zm_status zm_network_velocity(zm_network *n, const zm_latent_plan *plan, const z
     const float *cond = n->both, *uncond = cond + n->size.each;
     float scale = (float)guidance;
     for (int64_t i = 0; i < n->size.each; i++)
-        v[i] = contexts->n == 1 ? cond[i] : uncond[i] + scale * (cond[i] - uncond[i]);
+        v[i] = n->opt.branches == 1 ? cond[i] : uncond[i] + scale * (cond[i] - uncond[i]);
     return ZM_OK;
 }
 
