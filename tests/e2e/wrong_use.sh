@@ -34,6 +34,12 @@ refuses "a name that says no container" 1 "must end in" "$dir/clip.doc" "$zouma"
 refuses "a folder that is not there" 1 "cannot|No such" "$dir/none/clip.mp4" "$zouma" generate -m "$tiny" -o "$dir/none/clip.mp4" "a ball"
 refuses "a folder for a name" 1 "." "" "$zouma" generate -m "$tiny" -o "$dir/" "a ball"
 
+# ---- pictures and adapters
+echo "no picture" >"$dir/words.png"
+refuses "a picture that is not there" 1 "nothing.png" "$out" make "a ball" --image "$dir/nothing.png"
+refuses "a picture that is none" 1 "words.png" "$out" make "a ball" --image "$dir/words.png"
+refuses "an adapter that is not there" 1 "nothing.safetensors" "$out" make "a ball" --lora "$dir/nothing.safetensors:0.5" --quiet
+
 # ---- a model that is broken
 refuses "no model there" 1 "$dir/nowhere" "$out" "$zouma" generate -m "$dir/nowhere" -o "$out" "a ball"
 broken() # NAME PATTERN COMMAND...: change a copy of the model, then it must be refused
