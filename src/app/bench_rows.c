@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "app/bench_profile.h"
+#include "app/bench_quality.h"
 #include "backend/backend.h"
 #include "base/clock.h"
 #include "ops/flops.h"
@@ -44,7 +45,7 @@ static zm_status median_of(const zm_bench *b, task run, void *user, double *seco
     return ZM_OK;
 }
 
-static void keep(zm_bench *b, const char *name, const char *dtype, double seconds, double flops, const char *shape)
+void zm_bench_keep(zm_bench *b, const char *name, const char *dtype, double seconds, double flops, const char *shape)
 {
     if (b->n == ZM_BENCH_ROWS_MAX)
         return;
@@ -92,7 +93,7 @@ static zm_status time_graph(zm_bench *b, zm_graph *g, const char *name, const ch
         s = median_of(b, run_exec, x, &seconds, err);
     }
     if (!s)
-        keep(b, name, dtype, seconds, zm_graph_flops(g), shape);
+        zm_bench_keep(b, name, dtype, seconds, zm_graph_flops(g), shape);
     if (!s && b->nodes)
         s = zm_bench_profile(x, g, name, err);
     zm_exec_free(x);
@@ -102,7 +103,7 @@ static zm_status time_graph(zm_bench *b, zm_graph *g, const char *name, const ch
 static zm_status peak(zm_bench *b, zm_error *err)
 {
     (void)err;
-    keep(b, "peak", "f32", 1, 1e9 * b->peak, "sgemm, best of several sizes");
+    zm_bench_keep(b, "peak", "f32", 1, 1e9 * b->peak, "sgemm, best of several sizes");
     return ZM_OK;
 }
 
@@ -342,7 +343,7 @@ static zm_status train_step(zm_bench *b, zm_error *err)
         char shape[112];
         snprintf(shape, sizeof shape, "batch %lld, %.1f M parameters, %.0f clips/s, optimiser included",
                  (long long)b->batch, 1e-6 * (double)zm_params_elems(n.p), (double)b->batch / seconds);
-        keep(b, "train-step", "f32", seconds, zm_graph_flops(n.g), shape);
+        zm_bench_keep(b, "train-step", "f32", seconds, zm_graph_flops(n.g), shape);
     }
     if (!s && b->nodes)
         s = zm_bench_profile(l.x, n.g, "train-step", err);
@@ -393,7 +394,7 @@ static zm_status generate(zm_bench *b, zm_error *err)
         char shape[112];
         snprintf(shape, sizeof shape, "%d frames of %dx%d, %d steps, guidance %g", c.r.frames, c.r.width, c.r.height,
                  c.r.steps, c.r.guidance);
-        keep(b, "generate", "f32", seconds, 0, shape);
+        zm_bench_keep(b, "generate", "f32", seconds, 0, shape);
     }
     zm_generator_free(c.g);
     zm_model_close(m);
@@ -409,5 +410,6 @@ const zm_bench_case zm_bench_cases[] = {
     {"text-encode", NULL, "two prompts", text_encode},
     {"train-step", "train", "a training step of the bundled model's sizes", train_step},
     {"generate", NULL, "prompt to clip with the bundled model", generate},
+    {"quality", NULL, "tiers of --quality at 50 steps: time, evaluations, PSNR against best", zm_bench_quality},
     {NULL, NULL, NULL, NULL},
 };

@@ -31,6 +31,9 @@ typedef struct zm_bench {
     int n;
 } zm_bench;
 
+/* Add a row; flops of one run, 0 where nothing is counted.  dtype and name are borrowed for good. */
+void zm_bench_keep(zm_bench *b, const char *name, const char *dtype, double seconds, double flops, const char *shape);
+
 typedef struct zm_bench_case {
     const char *name, *alias; /* alias may be NULL */
     const char *what;

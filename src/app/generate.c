@@ -25,7 +25,7 @@
 #include "pipeline/saving.h"
 
 typedef struct options {
-    const char *prompt, *model, *out, *negative, *solver, *device;
+    const char *prompt, *model, *out, *negative, *solver, *quality, *device;
     int size[2];
     int64_t frames, steps, seed, threads, scale;
     double seconds, fps, guidance, shift;
@@ -93,11 +93,12 @@ static void on_note(void *user, const char *sentence)
 static void print_json(const options *o, const zm_request *r, const char *model, const zm_writer_options *w,
                        double seconds)
 {
-    json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:f, s:i, s:i, s:f, s:f, s:s, s:I, s:f, s:I}", "path",
-                          o->out, "prompt", r->prompt, "negative", r->negative, "model", model, "width", r->width,
-                          "height", r->height, "frames", r->frames, "fps", r->fps, "scale", w->scale, "steps", r->steps,
-                          "guidance", r->guidance, "shift", r->shift, "solver", r->solver, "seed", (json_int_t)r->seed,
-                          "seconds", seconds, "peak_rss_bytes", (json_int_t)zm_peak_rss_bytes());
+    json_t *j =
+        json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:f, s:i, s:i, s:f, s:f, s:s, s:s, s:I, s:f, s:I}", "path",
+                  o->out, "prompt", r->prompt, "negative", r->negative, "model", model, "width", r->width, "height",
+                  r->height, "frames", r->frames, "fps", r->fps, "scale", w->scale, "steps", r->steps, "guidance",
+                  r->guidance, "shift", r->shift, "solver", r->solver, "quality", r->quality, "seed",
+                  (json_int_t)r->seed, "seconds", seconds, "peak_rss_bytes", (json_int_t)zm_peak_rss_bytes());
     char *text = j ? json_dumps(j, JSON_REAL_PRECISION(9)) : NULL;
     if (text)
         puts(text);
@@ -179,6 +180,7 @@ static zm_status prepare(const options *o, const zm_model *m, const zm_image *im
                       .guidance = o->guidance,
                       .shift = o->shift,
                       .solver = o->solver,
+                      .quality = o->quality,
                       .seed = (uint64_t)o->seed,
                       .first = image};
     double fps = o->fps > 0 ? o->fps : m->config.video.fps;
@@ -322,6 +324,8 @@ int zm_cmd_generate(int argc, char **argv)
         {"--negative", 0, ZM_ARG_STR, &o.negative, 0, 0, "TEXT", "what to steer away from"},
         {"--seed", 0, ZM_ARG_INT, &o.seed, 0, 9e15, "N", "same seed, same clip [a new one each time]"},
         {"--solver", 0, ZM_ARG_STR, &o.solver, 0, 0, "NAME", "unipc, dpmpp or euler"},
+        {"--quality", 0, ZM_ARG_STR, &o.quality, 0, 0, "NAME",
+         "best, good or draft: how many steps may be told from the last ones; see zouma bench quality [best]"},
         {"--shift", 0, ZM_ARG_FLOAT, &o.shift, 0.01, 1000, "S", "of the noise schedule"},
         {"--scale", 0, ZM_ARG_INT, &o.scale, 1, 64, "N",
          "enlarge the written picture; 1 keeps the model's own size [to a watchable size]"},

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: MIT */
 #include "pipeline/denoise.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,16 +10,21 @@ zm_status zm_denoise_open(zm_denoise *d, const zm_request *r, const zm_latent_si
 {
     *d = (zm_denoise){
         .solver = zm_solver_find(r->solver), .size = *size, .guidance = r->guidance, .guidance_low = r->guidance_low};
+    zm_skip_begin(&d->skip, zm_quality_find(r->quality));
     zm_status s = zm_schedule_build(&d->schedule, zm_schedule_find(d->solver->schedule), r->steps, r->shift, err);
     if (s)
         return s;
+    bool there = true;
     for (int i = 0; i < ZM_SLOT_COUNT; i++)
-        if (d->solver->slots & 1u << i && !(d->slot[i] = zm_aligned_alloc((size_t)d->size.each * sizeof(float)))) {
-            zm_denoise_release(d);
-            return zm_fail(err, ZM_E_NOMEM, "no memory for latents of %d x %d x %d", size->frames, size->height,
-                           size->width);
-        }
-    return ZM_OK;
+        if (d->solver->slots & 1u << i)
+            there &= (d->slot[i] = zm_aligned_alloc((size_t)d->size.each * sizeof(float))) != NULL;
+    for (int i = 0; i < ZM_SEEN_COUNT; i++)
+        if (d->skip.quality->threshold > 0)
+            there &= (d->seen[i] = calloc((size_t)d->size.each, sizeof(float))) != NULL;
+    if (there)
+        return ZM_OK;
+    zm_denoise_release(d);
+    return zm_fail(err, ZM_E_NOMEM, "no memory for latents of %d x %d x %d", size->frames, size->height, size->width);
 }
 
 void zm_denoise_release(zm_denoise *d)
@@ -26,6 +32,8 @@ void zm_denoise_release(zm_denoise *d)
     zm_schedule_release(&d->schedule);
     for (int i = 0; i < ZM_SLOT_COUNT; i++)
         free(d->slot[i]);
+    for (int i = 0; i < ZM_SEEN_COUNT; i++)
+        free(d->seen[i]);
     *d = (zm_denoise){0};
 }
 
@@ -63,6 +71,48 @@ static void combine(zm_denoise *d, const zm_combination *c)
     }
 }
 
+/* Sum of |a - b|; b NULL: of |a|. */
+static double distance(const float *a, const float *b, int64_t n)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++)
+        sum += fabs((double)a[i] - (b ? (double)b[i] : 0));
+    return sum;
+}
+
+/* The velocity of this step: the network's, or told from the last ones. */
+static zm_status velocity(zm_denoise *d, zm_network *n, const zm_latent_plan *plan, zm_error *err)
+{
+    float *x = d->slot[ZM_SLOT_X], *v = d->slot[ZM_SLOT_V], **seen = d->seen;
+    double t = d->schedule.timestep[d->next];
+    bool high = zm_network_is_high(n, t);
+    int64_t each = d->size.each;
+    size_t bytes = (size_t)each * sizeof *v;
+    if (!seen[0])
+        return zm_network_velocity(n, plan, x, t, high ? d->guidance : d->guidance_low, v, err);
+    if (d->skip.seen && high != zm_network_is_high(n, d->skip.timestep[0]))
+        zm_skip_begin(&d->skip, d->skip.quality); /* another expert: what the first one answered says nothing */
+    bool skip = zm_skip_step(&d->skip, d->next - d->first, d->schedule.steps - d->first,
+                             distance(x, seen[ZM_SEEN_BEFORE], each), distance(seen[ZM_SEEN_V1], NULL, each));
+    memcpy(seen[ZM_SEEN_BEFORE], x, bytes);
+    if (skip) {
+        float slope = (float)zm_skip_slope(&d->skip, t);
+        for (int64_t i = 0; i < each; i++)
+            v[i] = seen[ZM_SEEN_V1][i] + slope * (seen[ZM_SEEN_V1][i] - seen[ZM_SEEN_V2][i]);
+        return ZM_OK;
+    }
+    zm_status s = zm_network_velocity(n, plan, x, t, high ? d->guidance : d->guidance_low, v, err);
+    if (s)
+        return s;
+    zm_skip_saw(&d->skip, t, distance(v, seen[ZM_SEEN_V1], each), distance(x, seen[ZM_SEEN_X1], each));
+    float *last = seen[ZM_SEEN_V2];
+    seen[ZM_SEEN_V2] = seen[ZM_SEEN_V1];
+    seen[ZM_SEEN_V1] = last;
+    memcpy(seen[ZM_SEEN_V1], v, bytes);
+    memcpy(seen[ZM_SEEN_X1], x, bytes);
+    return ZM_OK;
+}
+
 zm_status zm_denoise_run(zm_denoise *d, zm_network *n, const zm_latent_plan *plan, const zm_contexts *contexts,
                          const zm_denoise_hooks *hooks, zm_error *err)
 {
@@ -72,12 +122,11 @@ zm_status zm_denoise_run(zm_denoise *d, zm_network *n, const zm_latent_plan *pla
     zm_status s = zm_network_begin(n, contexts, err);
     while (!s && d->next < d->schedule.steps) {
         int i = d->next;
-        double t = d->schedule.timestep[i];
         if (hooks->stop && *hooks->stop)
             return zm_fail(err, ZM_E_INTERRUPTED, "stopped at step %d of %d", i, d->schedule.steps);
         if (probe->input)
             probe->input(probe->user, d, x);
-        s = zm_network_velocity(n, plan, x, t, zm_network_is_high(n, t) ? d->guidance : d->guidance_low, v, err);
+        s = velocity(d, n, plan, err);
         if (s)
             return s;
         if (probe->velocity)

@@ -6,7 +6,11 @@
 #include <signal.h>
 
 #include "pipeline/network.h"
+#include "sample/skip.h"
 #include "sample/solver.h"
+
+/* What leaving out evaluations remembers: two velocities, the later one's sample, and the sample one step ago. */
+typedef enum { ZM_SEEN_V1, ZM_SEEN_V2, ZM_SEEN_X1, ZM_SEEN_BEFORE, ZM_SEEN_COUNT } zm_seen;
 
 /* The whole state of a run: which step comes next, and the solver's tensors (invariant 1 of sample/solver.h). */
 typedef struct zm_denoise {
@@ -16,6 +20,8 @@ typedef struct zm_denoise {
     zm_latent_size size;
     float *slot[ZM_SLOT_COUNT]; /* [F,H,W,z]; NULL where the solver has no use for it */
     double guidance, guidance_low;
+    zm_skip skip;
+    float *seen[ZM_SEEN_COUNT]; /* [F,H,W,z]; NULL where every step is evaluated */
 } zm_denoise;
 
 /* Look on, and put in, for comparisons; every member may be NULL.  d->next is the step. */

@@ -67,6 +67,11 @@ void zm_generator_free(zm_generator *g)
     free(g);
 }
 
+int zm_generator_left_out(const zm_generator *g)
+{
+    return g->run.skip.left_out;
+}
+
 const float *zm_generator_latent(const zm_generator *g, zm_latent_size *size)
 {
     *size = g->size;

@@ -52,6 +52,8 @@ void zm_generator_free(zm_generator *g);
 /* Make a clip of the prepared size.  ZM_E_INTERRUPTED when stopped; ZM_E_USAGE: the state to resume is another run's;
  * else whatever `frame` returns. */
 ZM_MUST zm_status zm_generate(zm_generator *g, const zm_request *r, const zm_watch *watch, zm_error *err);
+/* Steps of the last clip whose velocity was told instead of computed. */
+int zm_generator_left_out(const zm_generator *g);
 /* Latent of the last clip, normalised, [F,H,W,z]; borrowed; NULL before the first. */
 const float *zm_generator_latent(const zm_generator *g, zm_latent_size *size);
 

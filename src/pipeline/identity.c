@@ -95,6 +95,7 @@ zm_status zm_identity_of(zm_identity *out, const zm_request *r, const zm_model *
     add(out, "guidance at low noise", "%.9g", r->guidance_low);
     add(out, "shift", "%.9g", r->shift);
     add(out, "solver", "%s", r->solver);
+    add(out, "quality", "%s", r->quality);
     add(out, "seed", "%" PRIu64, r->seed);
     add(out, "pictures", "%016" PRIx64, hash_image(r->last, hash_image(r->first, 0)));
     add(out, "supplied", "%016" PRIx64, hash_supplied(r, m));

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sample/skip.h"
 #include "sample/solver.h"
 
 enum { SIDE_MAX = 8192, FRAMES_MAX = 4097, WORDS_KNOWN = 32768 };
@@ -133,6 +134,7 @@ static void fill_in(zm_request *r, const zm_model *m)
     r->guidance = r->guidance > 0 ? r->guidance : c->sampling.guidance;
     r->shift = r->shift > 0 ? r->shift : c->sampling.shift;
     r->solver = r->solver ? r->solver : c->sampling.solver;
+    r->quality = r->quality ? r->quality : zm_qualities[0].name;
 }
 
 zm_status zm_request_resolve(zm_request *r, const zm_model *m, zm_error *err)
@@ -145,6 +147,8 @@ zm_status zm_request_resolve(zm_request *r, const zm_model *m, zm_error *err)
     fill_in(r, m);
     if (!zm_solver_find(r->solver))
         return zm_fail(err, ZM_E_USAGE, "there is no solver \"%s\"; unipc, dpmpp and euler can be chosen", r->solver);
+    if (!zm_quality_find(r->quality))
+        return zm_fail(err, ZM_E_USAGE, "there is no quality \"%s\"; best, good and draft can be chosen", r->quality);
     if (r->frames < 1 || r->frames > FRAMES_MAX)
         return zm_fail(err, ZM_E_USAGE, "%d frames; 1 to %d are possible", r->frames, FRAMES_MAX);
     if (r->steps < 1 || r->steps > ZM_SCHEDULE_MAX_STEPS)

@@ -32,6 +32,7 @@ typedef struct zm_request {
     double guidance_low; /* of the low-noise expert; 0: guidance where that is given, else the model's */
     double shift;
     const char *solver;
+    const char *quality; /* of sample/skip.h's table: how many evaluations may be left out; NULL: "best", none */
     uint64_t seed;
     const zm_image *first, *last; /* pictures that the clip begins and ends with; NULL: free */
     const zm_supplied *supplied;  /* NULL: nothing */

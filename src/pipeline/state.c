@@ -8,13 +8,14 @@
 
 #include "format/safetensors_write.h"
 
-static const char version[] = "1";
+static const char version[] = "2";
 static const char *const slot_name[ZM_SLOT_COUNT] = {"latent", NULL, "last", "x0.a", "x0.b", "x0.c"};
+static const char *const seen_name[ZM_SEEN_COUNT] = {"seen.v1", "seen.v2", "seen.x1", "seen.before"};
 
 /* ---- writing ---- */
 
 typedef struct table {
-    zm_weight row[ZM_SLOT_COUNT + 5];
+    zm_weight row[ZM_SLOT_COUNT + ZM_SEEN_COUNT + 5];
     int n;
 } table;
 
@@ -50,6 +51,8 @@ static void list(table *t, const zm_denoise *d, const zm_latent_plan *p, bool fi
             put(t, slot_name[i], d->slot[i], 4, latent);
     if (finished)
         return;
+    for (int i = 0; i < ZM_SEEN_COUNT && d->seen[i]; i++)
+        put(t, seen_name[i], d->seen[i], 4, latent);
     put(t, "plan.level", p->level, 1, frames);
     if (p->latent)
         put(t, "plan.latent", p->latent, 4, latent);
@@ -57,17 +60,40 @@ static void list(table *t, const zm_denoise *d, const zm_latent_plan *p, bool fi
         put(t, "plan.extra", p->extra, 4, extra);
 }
 
+/* What is known of the velocity's changes, exactly. */
+static int print_skip(char *out, size_t cap, const zm_skip *k)
+{
+    return snprintf(out, cap, "%d %d %a %a %a %a", k->seen, k->left_out, k->rate, k->drift, k->timestep[0],
+                    k->timestep[1]);
+}
+
+static zm_status read_skip(zm_skip *k, const zm_weights *w, zm_error *err)
+{
+    const char *text = zm_weights_meta_str(w, "skip");
+    zm_skip got = {.quality = k->quality};
+    if (!text ||
+        sscanf(text, "%d %d %la %la %la %la", &got.seen, &got.left_out, &got.rate, &got.drift, &got.timestep[0],
+               &got.timestep[1]) != 6 ||
+        got.seen < 0 || got.seen > 2 || got.left_out < 0)
+        return zm_fail(err, ZM_E_FORMAT, "%s: skip is \"%.80s\", six numbers were expected", zm_weights_path(w),
+                       text ? text : "");
+    *k = got;
+    return ZM_OK;
+}
+
 zm_status zm_state_save(const char *path, const zm_identity *id, const zm_denoise *d, const zm_latent_plan *plan,
                         const zm_contexts *contexts, zm_error *err)
 {
     bool finished = d->next >= d->schedule.steps;
-    char step[16];
+    char step[16], skip[160];
     table t = {.n = 0};
-    zm_meta meta[ZM_IDENTITY_MAX + 2];
+    zm_meta meta[ZM_IDENTITY_MAX + 3];
     size_t n = 0;
     snprintf(step, sizeof step, "%d", d->next);
     meta[n++] = (zm_meta){.key = "zouma.state", .type = ZM_META_STR, .n = sizeof version - 1, .str = version};
     meta[n++] = (zm_meta){.key = "step", .type = ZM_META_STR, .n = strlen(step), .str = step};
+    int skip_len = print_skip(skip, sizeof skip, &d->skip);
+    meta[n++] = (zm_meta){.key = "skip", .type = ZM_META_STR, .n = (size_t)skip_len, .str = skip};
     for (int i = 0; i < id->n; i++)
         meta[n++] = (zm_meta){
             .key = id->row[i].key, .type = ZM_META_STR, .n = strlen(id->row[i].value), .str = id->row[i].value};
@@ -200,6 +226,11 @@ static zm_status load_run(const zm_weights *w, int step, zm_denoise *d, zm_laten
         if (slot_name[i] && d->slot[i] && (i == ZM_SLOT_X || !finished))
             s = copy(d->slot[i], w,
                      &(zm_weight){.name = slot_name[i], .rank = 4, .dim = {z->frames, z->height, z->width, z->z}}, err);
+    for (int i = 0; !s && !finished && i < ZM_SEEN_COUNT && d->seen[i]; i++)
+        s = copy(d->seen[i], w,
+                 &(zm_weight){.name = seen_name[i], .rank = 4, .dim = {z->frames, z->height, z->width, z->z}}, err);
+    if (!s && !finished)
+        s = read_skip(&d->skip, w, err);
     if (!s && !finished)
         s = load_plan(w, p, err);
     if (!s && !finished)
