@@ -29,7 +29,7 @@ typedef struct options {
     int size[2];
     int64_t frames, steps, seed, threads, scale;
     double seconds, fps, guidance, shift;
-    const char *image, *memory;
+    const char *image, *last, *memory;
     zm_arg_list loras;
     double save_every;
     bool preview, json, quiet, resume, keep_latents;
@@ -182,7 +182,8 @@ static zm_status prepare(const options *o, const zm_model *m, const zm_image *im
                       .solver = o->solver,
                       .quality = o->quality,
                       .seed = (uint64_t)o->seed,
-                      .first = image};
+                      .first = image[0].rgb ? &image[0] : NULL,
+                      .last = image[1].rgb ? &image[1] : NULL};
     double fps = o->fps > 0 ? o->fps : m->config.video.fps;
     if (o->seconds > 0)
         r->frames = (int)fmax(1, lrint(o->seconds * fps));
@@ -243,8 +244,8 @@ static zm_status make(const options *o, zm_model *m, const char *model, const zm
 static zm_status make_all(options *o, const char *model, zm_error *err)
 {
     zm_model *m = NULL;
-    zm_image image;
-    float *pixels = NULL;
+    zm_image image[2] = {{0}, {0}};
+    float *pixels[2] = {NULL, NULL};
     char *state = malloc(strlen(o->out) + sizeof ".latents.safetensors");
     if (!state)
         return zm_fail(err, ZM_E_NOMEM, "out of memory");
@@ -261,11 +262,14 @@ static zm_status make_all(options *o, const char *model, zm_error *err)
     if (!s)
         s = add_loras(o, m, err);
     if (!s && o->image)
-        s = read_image(o->image, &image, &pixels, err);
+        s = read_image(o->image, &image[0], &pixels[0], err);
+    if (!s && o->last)
+        s = read_image(o->last, &image[1], &pixels[1], err);
     if (!s)
-        s = make(o, m, model, o->image ? &image : NULL, &saving, err);
+        s = make(o, m, model, image, &saving, err);
     zm_model_close(m);
-    free(pixels);
+    free(pixels[0]);
+    free(pixels[1]);
     free(state);
     return s;
 }
@@ -311,6 +315,7 @@ int zm_cmd_generate(int argc, char **argv)
          "what to write: .mp4 .webm .gif .png .apng, or frames as name-%03d.png [clip.mp4]"},
         {"--model", 'm', ZM_ARG_STR, &o.model, 0, 0, "MODEL", "model directory [the bundled one]"},
         {"--image", 0, ZM_ARG_STR, &o.image, 0, 0, "FILE", "picture that the clip begins with"},
+        {"--last", 0, ZM_ARG_STR, &o.last, 0, 0, "FILE", "picture that it ends with, for models that take two"},
         {"--lora", 0, ZM_ARG_LIST, &o.loras, 0, 0, "FILE[:STRENGTH]",
          "adapter to apply; may be given again [strength 1]"},
         {"--size", 0, ZM_ARG_SIZE, o.size, 0, 0, "WxH",

@@ -191,36 +191,63 @@ static zm_status fill_channels(zm_latent_plan *p, zm_model *m, const zm_request 
     return s;
 }
 
-static zm_status run_clip(zm_latent_plan *p, zm_part *part, const zm_request *r, const zm_exec_options *opt,
-                          zm_error *err)
+/* Features of one picture after the other into p->image. */
+static zm_status run_clip(zm_latent_plan *p, zm_part *part, const zm_image *const *picture, int n,
+                          const zm_exec_options *opt, zm_error *err)
 {
     const zm_clip_config *c = zm_clip_config_of(part->clip);
     int size = c->image_size;
+    size_t each = (size_t)zm_clip_tokens(c) * (size_t)c->dim;
     float *pixels = pixels_new(size, size, err);
     zm_graph *g = zm_graph_new();
     zm_exec *x = NULL;
-    zm_status s = g && pixels ? ZM_OK : zm_fail(err, ZM_E_NOMEM, "out of memory for a graph");
+    zm_tensor *in = NULL, *out = NULL;
+    p->image = malloc((size_t)n * each * sizeof *p->image);
+    p->image_tokens = n * (int)zm_clip_tokens(c);
+    zm_status s = g && pixels && p->image ? ZM_OK : zm_fail(err, ZM_E_NOMEM, "no memory for picture features");
     if (!s) {
         zm_build b = zm_build_begin(g, part->params, false, false);
-        zm_tensor *in = zm_input(g, ZM_F32, ZM_SHAPE(1, size, size, 3), "pixels");
-        zm_tensor *out = zm_output(g, zm_clip_build(&b, part->clip, in));
+        in = zm_input(g, ZM_F32, ZM_SHAPE(1, size, size, 3), "pixels");
+        out = zm_output(g, zm_clip_build(&b, part->clip, in));
         s = zm_graph_finish(g, err);
+    }
+    if (!s)
+        s = zm_exec_new(&x, g, opt, err);
+    for (int i = 0; !s && i < n; i++) {
+        zm_clip_preprocess(pixels, size, picture[i]->rgb, picture[i]->height, picture[i]->width);
+        zm_exec_write(x, in, pixels);
+        s = zm_exec_run(x, err);
         if (!s)
-            s = zm_exec_new(&x, g, opt, err);
-        if (!s) {
-            zm_clip_preprocess(pixels, size, r->first->rgb, r->first->height, r->first->width);
-            zm_exec_write(x, in, pixels);
-            s = zm_exec_run(x, err);
-        }
-        p->image_tokens = (int)zm_clip_tokens(c);
-        if (!s && !(p->image = malloc(zm_tensor_bytes(out))))
-            s = zm_fail(err, ZM_E_NOMEM, "no memory for picture features");
-        if (!s)
-            zm_exec_read(x, out, p->image);
+            zm_exec_read(x, out, p->image + (size_t)i * each);
     }
     zm_exec_free(x);
     zm_graph_free(g);
     free(pixels);
+    return s;
+}
+
+/* Networks for a first and a last picture learnt where each row of features stands; the sum is the same at every step. */
+static zm_status add_positions(zm_latent_plan *p, const zm_model *m, zm_error *err)
+{
+    zm_weights *w;
+    const zm_weight *t;
+    size_t n = (size_t)p->image_tokens * (size_t)p->image_dim;
+    zm_status s = zm_model_part_open(&w, &m->config, ZM_PART_DIT, err);
+    if (s)
+        return s;
+    s = zm_weights_find(&t, w, "img_emb.emb_pos", err);
+    if (!s && (zm_weight_elems(t) != n || t->dtype == ZM_I32 || t->dtype == ZM_I64))
+        s = zm_fail(err, ZM_E_SHAPE, "%s: img_emb.emb_pos has %zu numbers, two pictures need %zu", t->file,
+                    zm_weight_elems(t), n);
+    float *add = s ? NULL : malloc(n * sizeof *add);
+    if (!s && !add)
+        s = zm_fail(err, ZM_E_NOMEM, "no memory for picture features");
+    if (!s)
+        zm_dtype_to_f32(add, t->data, t->dtype, n);
+    for (size_t i = 0; !s && i < n; i++)
+        p->image[i] += add[i];
+    free(add);
+    zm_weights_free(w);
     return s;
 }
 
@@ -244,7 +271,10 @@ static zm_status fill_features(zm_latent_plan *p, zm_model *m, const zm_request 
     if (width != m->config.dit.img_dim)
         s = zm_fail(err, ZM_E_SHAPE, "%s: the picture encoder is %d wide, the transformer takes %d", m->config.name,
                     width, m->config.dit.img_dim);
-    return s ? s : run_clip(p, part, r, &opt->picture, err);
+    const zm_image *both[] = {r->first, r->last};
+    if (!s)
+        s = run_clip(p, part, both, r->last ? 2 : 1, &opt->picture, err);
+    return !s && r->last ? add_positions(p, m, err) : s;
 }
 
 zm_status zm_condition(zm_latent_plan *p, zm_model *m, const zm_request *r, const zm_condition_options *opt,

@@ -18,7 +18,7 @@ typedef struct zm_condition_options {
  *  - ZM_IMAGE_FRAMES (Wan 2.2 TI2V): resized to cover the size, cut about its centre, encoded alone: latent frame 0.
  *  - ZM_IMAGE_CHANNELS (Wan 2.1 and 2.2 image to video): a clip that holds the pictures and is 0 elsewhere is encoded;
  *    each cell gets a mask of as many channels as a latent frame has frames (1: known), then that latent.
- *  - Networks with picture features get those of the first picture.
+ *  - Networks with picture features get those of the first picture, or of both with their learnt positions.
  * ZM_E_INTERRUPTED; ZM_E_SHAPE; otherwise as opening the parts. */
 ZM_MUST zm_status zm_condition(zm_latent_plan *p, zm_model *m, const zm_request *r, const zm_condition_options *opt,
                                zm_error *err);

@@ -96,8 +96,12 @@ static zm_status check_images(const zm_request *r, const zm_model *m, zm_error *
                        m->config.name, d->in_dim - d->out_dim, m->time_stride + m->z_dim);
     if (way == ZM_IMAGE_CHANNELS && !r->first)
         return zm_fail(err, ZM_E_USAGE, "%s goes on from a picture; give it one with --image FILE", m->config.name);
-    if (r->last && (way != ZM_IMAGE_CHANNELS || d->img_dim))
+    bool pair = !strcmp(d->model_type, "flf2v"); /* learnt with both pictures' features */
+    if (r->last && (way != ZM_IMAGE_CHANNELS || (d->img_dim && !pair)))
         return zm_fail(err, ZM_E_USAGE, "%s takes no last picture", m->config.name);
+    if (pair && !r->last)
+        return zm_fail(err, ZM_E_USAGE, "%s goes from one picture to another; give it the other one with --last FILE",
+                       m->config.name);
     return ZM_OK;
 }
 
