@@ -329,6 +329,9 @@ int main(void)
     test_resume("dpmpp", m, ask("dpmpp"), true);
     test_resume("euler", m, ask("euler"), false);
     test_resume("given frame", m, with, true);
+    zm_request draft = with;
+    draft.quality = "draft";
+    test_resume("draft", m, draft, false);
     test_refused(m);
     zm_model_close(m);
 
