@@ -9,6 +9,7 @@
 #include <omp.h>
 #endif
 
+#include "app/bench_quant.h"
 #include "app/bench_rows.h"
 #include "app/common.h"
 #include "backend/cpu/peak.h"
@@ -87,10 +88,15 @@ static double gflops(const zm_bench_row *r)
 
 static void print_rows(const zm_bench *b)
 {
-    printf("%-12s %-5s %10s %8s %9s %7s  %s\n", "name", "dtype", "ms", "GFLOPS", "of peak", "RSS MB", "shape");
+    bool first = true;
     for (int i = 0; i < b->n; i++) {
         const zm_bench_row *r = &b->row[i];
-        printf("%-12s %-5s", r->name, r->dtype);
+        if (r->errors.bits > 0)
+            continue; /* a table of their own */
+        if (first)
+            printf("%-12s %-7s %10s %8s %9s %7s  %s\n", "name", "dtype", "ms", "GFLOPS", "of peak", "RSS MB", "shape");
+        first = false;
+        printf("%-12s %-7s", r->name, r->dtype);
         if (strcmp(r->name, "peak") != 0)
             printf(" %10.2f", r->ms);
         else
@@ -101,6 +107,7 @@ static void print_rows(const zm_bench *b)
             printf(" %8s %9s", "-", "-");
         printf(" %7.0f  %s\n", r->rss_mb, r->shape);
     }
+    zm_bench_quant_print(b);
     fflush(stdout);
 }
 
@@ -108,9 +115,13 @@ static void print_rows(const zm_bench *b)
 static json_t *row_json(const zm_bench *b, const zm_bench_row *r)
 {
     bool counted = r->gflop > 0, timed = strcmp(r->name, "peak") != 0;
-    return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:f}", "name", r->name, "dtype", r->dtype, "shape", r->shape, "ms",
-                     timed ? json_real(r->ms) : json_null(), "gflops", counted ? json_real(gflops(r)) : json_null(),
-                     "peak_share", counted ? json_real(gflops(r) / b->peak) : json_null(), "rss_mb", r->rss_mb);
+    json_t *j =
+        json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:f}", "name", r->name, "dtype", r->dtype, "shape", r->shape, "ms",
+                  timed ? json_real(r->ms) : json_null(), "gflops", counted ? json_real(gflops(r)) : json_null(),
+                  "peak_share", counted ? json_real(gflops(r) / b->peak) : json_null(), "rss_mb", r->rss_mb);
+    if (j && r->errors.bits > 0)
+        json_object_set_new(j, "quant", zm_bench_quant_json(r));
+    return j;
 }
 
 static zm_status print_json(const zm_bench *b, zm_error *err)
@@ -187,7 +198,7 @@ int zm_cmd_bench(int argc, char **argv)
         [] = "[NAME...] [--json]",
    help[] =
         "Time parts of the program on this machine, as fractions of the sgemm rate measured in the same run.\n"
-        "names: peak gemm attention dit-block vae-decode text-encode train-step (or train) generate; none: all of them.";
+        "names: peak gemm attention dit-block vae-decode text-encode train-step (or train) generate quant; none: all of them.";
     const char *words[NAMES_MAX], *sizes = NULL;
     bool json = false;
     zm_bench *b = calloc(1, sizeof *b);

@@ -8,6 +8,7 @@
 
 #include "app/bench_profile.h"
 #include "app/bench_quality.h"
+#include "app/bench_quant.h"
 #include "backend/backend.h"
 #include "base/clock.h"
 #include "ops/flops.h"
@@ -133,7 +134,7 @@ static zm_status gemm_one(zm_bench *b, zm_dtype t, int64_t m, int64_t n, int64_t
 
 static zm_status gemm(zm_bench *b, zm_error *err)
 {
-    static const zm_dtype types[] = {ZM_F32, ZM_F16, ZM_BF16, ZM_Q8_0};
+    static const zm_dtype types[] = {ZM_F32, ZM_F16, ZM_BF16, ZM_F8_E4M3, ZM_Q8_0, ZM_Q4_K};
     zm_status s = ZM_OK;
     for (size_t i = 0; !s && i < sizeof types / sizeof *types; i++)
         s = gemm_one(b, types[i], 1024, 1024, 1024, err);
@@ -410,6 +411,7 @@ const zm_bench_case zm_bench_cases[] = {
     {"text-encode", NULL, "two prompts", text_encode},
     {"train-step", "train", "a training step of the bundled model's sizes", train_step},
     {"generate", NULL, "prompt to clip with the bundled model", generate},
+    {"quant", NULL, "what every stored type loses, beside the published rules, and its speed", zm_bench_quant},
     {"quality", NULL, "tiers of --quality at 50 steps: time, evaluations, PSNR against best", zm_bench_quality},
     {NULL, NULL, NULL, NULL},
 };

@@ -8,14 +8,22 @@
 #include "model/text_encoder.h"
 #include "model/vae.h"
 
+/* What a stored type loses there and back, and gigabytes of f32 a second; bits 0: the row has none. */
+typedef struct zm_bench_errors {
+    double bits, rmse, relative;               /* bits of a weight; root mean square, and as a share of the values' */
+    double published_rmse, published_relative; /* of ggml's published rule; NaN: there is none */
+    double quantise_gbs, dequantise_gbs;
+} zm_bench_errors;
+
 typedef struct zm_bench_row {
     const char *name, *dtype; /* dtype: of the weights */
     char shape[112];
     double ms, gflop; /* median of several runs; arithmetic of one run, 10^9 operations */
     double rss_mb;
+    zm_bench_errors errors; /* of zouma bench quant */
 } zm_bench_row;
 
-enum { ZM_BENCH_ROWS_MAX = 32 };
+enum { ZM_BENCH_ROWS_MAX = 96 };
 typedef struct zm_bench {
     double peak;       /* GFLOPS of sgemm, measured in this run */
     double seconds;    /* of measuring, for each row */
