@@ -212,11 +212,8 @@ static zm_status muon_step(zm_opt *o, const float *const *grad, double scale, fl
     for (int i = 0; i < o->n_slot; i++)
         if (o->slot[i].muon && o->slot[i].n > largest)
             largest = o->slot[i].n;
-    for (int i = 0; i < o->n_group; i++) {
-        zm_status s = zm_orthogonal_run(o->group[i].work, err);
-        if (s)
-            return s;
-    }
+    for (int i = 0; i < o->n_group; i++)
+        zm_orthogonal_run(o->group[i].work);
     zm_status s = ZM_OK;
 #pragma omp parallel
     {

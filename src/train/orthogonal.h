@@ -9,13 +9,13 @@
 
 typedef struct zm_orthogonal zm_orthogonal;
 
-/* A planned graph for `n` matrices of [rows, columns], rows <= columns. */
+/* Room for `n` matrices of [rows, columns], rows <= columns.  ZM_E_NOMEM. */
 ZM_MUST zm_status zm_orthogonal_new(zm_orthogonal **out, int64_t n, int64_t rows, int64_t columns, zm_error *err);
 void zm_orthogonal_free(zm_orthogonal *o);
-/* Where matrix i is written before a run and where its result stands after it. */
+/* Where matrix i is written before a run and where its result stands after it: the same place. */
 float *zm_orthogonal_in(zm_orthogonal *o, int64_t i);
 const float *zm_orthogonal_out(const zm_orthogonal *o, int64_t i);
 /* Inputs must have a Frobenius norm of at most 1. */
-ZM_MUST zm_status zm_orthogonal_run(zm_orthogonal *o, zm_error *err);
+void zm_orthogonal_run(zm_orthogonal *o);
 
 #endif
