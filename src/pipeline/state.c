@@ -60,11 +60,16 @@ static void list(table *t, const zm_denoise *d, const zm_latent_plan *p, bool fi
         put(t, "plan.extra", p->extra, 4, extra);
 }
 
-/* What is known of the velocity's changes, exactly. */
-static int print_skip(char *out, size_t cap, const zm_skip *k)
+static void note(zm_meta *meta, size_t *n, const char *key, const char *text)
 {
-    return snprintf(out, cap, "%d %d %a %a %a %a", k->seen, k->left_out, k->rate, k->drift, k->timestep[0],
-                    k->timestep[1]);
+    meta[*n] = (zm_meta){.key = key, .type = ZM_META_STR, .n = strlen(text), .str = text};
+    *n += 1;
+}
+
+/* What is known of the velocity's changes, exactly. */
+static void print_skip(char *out, size_t cap, const zm_skip *k)
+{
+    snprintf(out, cap, "%d %d %a %a %a %a", k->seen, k->left_out, k->rate, k->drift, k->timestep[0], k->timestep[1]);
 }
 
 static zm_status read_skip(zm_skip *k, const zm_weights *w, zm_error *err)
@@ -90,13 +95,12 @@ zm_status zm_state_save(const char *path, const zm_identity *id, const zm_denois
     zm_meta meta[ZM_IDENTITY_MAX + 3];
     size_t n = 0;
     snprintf(step, sizeof step, "%d", d->next);
-    meta[n++] = (zm_meta){.key = "zouma.state", .type = ZM_META_STR, .n = sizeof version - 1, .str = version};
-    meta[n++] = (zm_meta){.key = "step", .type = ZM_META_STR, .n = strlen(step), .str = step};
-    int skip_len = print_skip(skip, sizeof skip, &d->skip);
-    meta[n++] = (zm_meta){.key = "skip", .type = ZM_META_STR, .n = (size_t)skip_len, .str = skip};
+    print_skip(skip, sizeof skip, &d->skip);
+    note(meta, &n, "zouma.state", version);
+    note(meta, &n, "step", step);
+    note(meta, &n, "skip", skip);
     for (int i = 0; i < id->n; i++)
-        meta[n++] = (zm_meta){
-            .key = id->row[i].key, .type = ZM_META_STR, .n = strlen(id->row[i].value), .str = id->row[i].value};
+        note(meta, &n, id->row[i].key, id->row[i].value);
     list(&t, d, plan, finished);
     float *text = NULL;
     if (!finished) {
