@@ -11,6 +11,7 @@
 
 #include "app/bench_quant.h"
 #include "app/bench_rows.h"
+#include "app/bench_scaling.h"
 #include "app/common.h"
 #include "backend/cpu/peak.h"
 #include "base/mapfile.h"
@@ -169,7 +170,7 @@ static zm_status run(zm_bench *b, const char *const *names, int n, bool json, zm
     measure_peak(b, b->seconds);
     zm_status s = ZM_OK;
     for (const zm_bench_case *c = zm_bench_cases; !s && c->name && !zm_app_stop; c++) {
-        bool wanted = n == 0;
+        bool wanted = n == 0 && c->run != zm_bench_scaling;
         for (int i = 0; i < n; i++)
             wanted = wanted || find_case(names[i]) == c;
         if (!wanted)
@@ -198,7 +199,7 @@ int zm_cmd_bench(int argc, char **argv)
         [] = "[NAME...] [--json]",
    help[] =
         "Time parts of the program on this machine, as fractions of the sgemm rate measured in the same run.\n"
-        "names: peak gemm attention dit-block vae-decode text-encode train-step (or train) generate quant; none: all of them.";
+        "names: peak gemm attention dit-block vae-decode text-encode train-step (or train) generate quant quality scaling; none: all but scaling.";
     const char *words[NAMES_MAX], *sizes = NULL;
     bool json = false;
     zm_bench *b = calloc(1, sizeof *b);
@@ -212,6 +213,7 @@ int zm_cmd_bench(int argc, char **argv)
         {"--batch", 0, ZM_ARG_INT, &b->batch, 1, 4096, "N", "clips of a training step [48]"},
         {"--seconds", 0, ZM_ARG_FLOAT, &b->seconds, 0.01, 600, "S",
          "measure each row for so long, at least three runs [1]"},
+        {"--picture", 0, ZM_ARG_STR, &b->picture, 0, 0, "FILE", "draw the curves of scaling (.png)"},
         {"--nodes", 0, ZM_ARG_FLAG, &b->nodes, 0, 0, NULL, "print where each graph's time goes, kernel by kernel"},
     };
     int n = zm_args_parse(argc, argv, args, sizeof args / sizeof *args, words, NAMES_MAX, usage, help),

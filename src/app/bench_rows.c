@@ -9,6 +9,8 @@
 #include "app/bench_profile.h"
 #include "app/bench_quality.h"
 #include "app/bench_quant.h"
+#include "app/bench_scaling.h"
+#include "app/bench_vae.h"
 #include "backend/backend.h"
 #include "base/clock.h"
 #include "ops/flops.h"
@@ -231,28 +233,6 @@ static zm_status dit_block(zm_bench *b, zm_error *err)
     return s;
 }
 
-static zm_status vae_decode(zm_bench *b, zm_error *err)
-{
-    network n;
-    zm_status s = network_start(&n, err);
-    if (!s)
-        s = zm_vae_declare(&n.vae, &b->vae, n.p, "", err);
-    if (!s)
-        s = zm_params_fill(n.p, 1, err);
-    if (!s) {
-        char shape[112];
-        zm_build build = zm_build_begin(n.g, n.p, false, false);
-        zm_tensor *z = zm_input(
-            n.g, ZM_F32, ZM_SHAPE(1, b->latent_frames, b->latent_height, b->latent_width, b->vae.z_dim), "latent");
-        zm_output(n.g, zm_vae_build_decode(&build, n.vae, z));
-        snprintf(shape, sizeof shape, "[1,%d,%d,%d,%d] to a whole clip", b->latent_frames, b->latent_height,
-                 b->latent_width, b->vae.z_dim);
-        s = time_graph(b, n.g, "vae-decode", "f32", shape, err);
-    }
-    network_end(&n);
-    return s;
-}
-
 static zm_status text_encode(zm_bench *b, zm_error *err)
 {
     network n;
@@ -407,11 +387,12 @@ const zm_bench_case zm_bench_cases[] = {
     {"gemm", NULL, "products with weights of every dtype", gemm},
     {"attention", NULL, "attention of the bundled model, and a longer one", attention},
     {"dit-block", NULL, "one block of the transformer", dit_block},
-    {"vae-decode", NULL, "latent to clip", vae_decode},
+    {"vae-decode", NULL, "latent to clip", zm_bench_vae_decode},
     {"text-encode", NULL, "two prompts", text_encode},
     {"train-step", "train", "a training step of the bundled model's sizes", train_step},
     {"generate", NULL, "prompt to clip with the bundled model", generate},
     {"quant", NULL, "what every stored type loses, beside the published rules, and its speed", zm_bench_quant},
     {"quality", NULL, "tiers of --quality at 50 steps: time, evaluations, PSNR against best", zm_bench_quality},
+    {"scaling", NULL, "a block at 1k to 32k tokens on 1 to all threads; only when named", zm_bench_scaling},
     {NULL, NULL, NULL, NULL},
 };

@@ -25,11 +25,12 @@ typedef struct zm_bench_row {
 
 enum { ZM_BENCH_ROWS_MAX = 96 };
 typedef struct zm_bench {
-    double peak;       /* GFLOPS of sgemm, measured in this run */
-    double seconds;    /* of measuring, for each row */
-    int64_t batch;     /* of the training step */
-    bool nodes;        /* print where each graph's time goes */
-    const char *model; /* directory whose clip is made, or NULL */
+    double peak;         /* GFLOPS of sgemm, measured in this run */
+    double seconds;      /* of measuring, for each row */
+    int64_t batch;       /* of the training step */
+    const char *picture; /* of bench scaling; NULL: none */
+    bool nodes;          /* print where each graph's time goes */
+    const char *model;   /* directory whose clip is made, or NULL */
     zm_json sizes;
     zm_dit_config dit;
     zm_text_config text;
