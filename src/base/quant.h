@@ -54,14 +54,6 @@ typedef struct zm_superblock_bytes {
 } zm_superblock_bytes;
 extern const zm_superblock_bytes zm_q2_k_bytes, zm_q3_k_bytes, zm_q4_k_bytes, zm_q5_k_bytes, zm_q6_k_bytes;
 
-/* Searches shared by both families (quant_fit.c).  x has n values, 16 or 32, all finite.
- * zm_fit_signed: the scale s for which codes clamp(round(x / s), lo, hi), lo < 0 < hi, leave the least sum of squares;
- * s may be negative, since one more code lies below zero than above; 0 when all x are 0.
- * zm_fit_affine: s >= 0 and *m for codes clamp(round((x - m) / s), 0, top); `below`: *m <= 0, as super-blocks want. */
-float zm_fit_signed(const float *x, int n, int lo, int hi);
-float zm_fit_affine(const float *x, int n, int top, bool below, float *m);
-/* Sum of squared errors of s q + m with the best codes q in lo..hi, which are written to q unless that is NULL. */
-float zm_fit_error(const float *x, int n, int lo, int hi, float s, float m, int *q);
 /* in with zeros for what is not finite. */
 void zm_fit_finite(float *out, const float *in, int n);
 /* v as f16, at most 65504 in size. */

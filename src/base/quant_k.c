@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/quant.h"
+#include "base/quant_fit.h"
 
 /* What tells one type from another. */
 typedef struct kind {
@@ -37,7 +38,8 @@ static int nearest(float v, int lo, int hi)
 }
 
 /* The best scale and minimum of sub-block s near the given ones; codes are not written.  Returns the error. */
-static float settle_sub(zm_superblock *b, const kind *k, const float *x, int s, float step, float m)
+static float settle_sub(zm_superblock *b, const zm_fit_fns *fit, const kind *k, const float *x, int s, float step,
+                        float m)
 {
     int scale = b->d != 0 ? nearest(step / b->d, k->scale_lo, k->scale_hi) : 0;
     int low = b->dmin != 0 ? nearest(m / b->dmin, 0, k->min_hi) : 0;
@@ -46,30 +48,31 @@ static float settle_sub(zm_superblock *b, const kind *k, const float *x, int s, 
         for (int j = low - k->near_min; j <= low + k->near_min; j++) {
             if (i < k->scale_lo || i > k->scale_hi || j < 0 || j > k->min_hi)
                 continue;
-            float e = zm_fit_error(x, k->n, k->lo, k->hi, b->d * (float)i, -b->dmin * (float)j, NULL);
+            float e = fit->error(x, k->n, k->lo, k->hi, b->d * (float)i, -b->dmin * (float)j, NULL);
             if (e < best)
                 best = e, b->scale[s] = i, b->min[s] = j;
         }
     return best;
 }
 
-static float settle(zm_superblock *b, const kind *k, const float *x, const float *step, const float *m)
+static float settle(zm_superblock *b, const zm_fit_fns *fit, const kind *k, const float *x, const float *step,
+                    const float *m)
 {
     float sum = 0;
     for (int s = 0; s < k->subs; s++)
-        sum += settle_sub(b, k, x + s * k->n, s, step[s], m[s]);
+        sum += settle_sub(b, fit, k, x + s * k->n, s, step[s], m[s]);
     return sum;
 }
 
 /* Least squares for d and dmin, when codes, scales and minima stay: x ~ d u - dmin v. */
-static void refine(zm_superblock *b, const kind *k, const float *x)
+static void refine(zm_superblock *b, const zm_fit_fns *fit, const kind *k, const float *x)
 {
     double uu = 0, vv = 0, uv = 0, xu = 0, xv = 0;
     for (int s = 0; s < k->subs; s++) {
         const float *p = x + s * k->n;
         int *q = b->q + s * k->n;
         double q1 = 0, qq = 0, xq = 0, x1 = 0, u = b->scale[s], v = b->min[s];
-        zm_fit_error(p, k->n, k->lo, k->hi, b->d * (float)b->scale[s], -b->dmin * (float)b->min[s], q);
+        fit->error(p, k->n, k->lo, k->hi, b->d * (float)b->scale[s], -b->dmin * (float)b->min[s], q);
         for (int i = 0; i < k->n; i++) {
             q1 += q[i];
             qq += q[i] * q[i];
@@ -94,15 +97,16 @@ static void refine(zm_superblock *b, const kind *k, const float *x)
 
 static void narrow(unsigned char *out, const float *in, const kind *k)
 {
+    const zm_fit_fns *fit = zm_fit();
     float x[256], step[16], m[16] = {0}, top = 0, low = 0;
     zm_superblock b = {0};
     zm_fit_finite(x, in, 256);
     for (int s = 0; s < k->subs; s++) {
         if (k->min_hi) {
-            step[s] = zm_fit_affine(x + s * k->n, k->n, k->hi, true, &m[s]);
+            step[s] = fit->affine_step(x + s * k->n, k->n, k->hi, true, &m[s]);
             m[s] = -m[s];
         } else {
-            step[s] = zm_fit_signed(x + s * k->n, k->n, k->lo, k->hi);
+            step[s] = fit->signed_step(x + s * k->n, k->n, k->lo, k->hi);
         }
         top = fabsf(step[s]) > fabsf(top) ? step[s] : top;
         low = m[s] > low ? m[s] : low;
@@ -110,14 +114,14 @@ static void narrow(unsigned char *out, const float *in, const kind *k)
     /* signed scales reach one further below zero: the largest goes there */
     b.d = f16_near(top / (float)(k->scale_lo < 0 ? k->scale_lo : k->scale_hi));
     b.dmin = k->min_hi ? f16_near(low / (float)k->min_hi) : 0;
-    float error = settle(&b, k, x, step, m);
+    float error = settle(&b, fit, k, x, step, m);
     zm_superblock other = b;
-    refine(&other, k, x);
-    if (settle(&other, k, x, step, m) < error)
+    refine(&other, fit, k, x);
+    if (settle(&other, fit, k, x, step, m) < error)
         b = other;
     for (int s = 0; s < k->subs; s++)
-        zm_fit_error(x + s * k->n, k->n, k->lo, k->hi, b.d * (float)b.scale[s], -b.dmin * (float)b.min[s],
-                     b.q + s * k->n);
+        fit->error(x + s * k->n, k->n, k->lo, k->hi, b.d * (float)b.scale[s], -b.dmin * (float)b.min[s],
+                   b.q + s * k->n);
     k->bytes->pack(out, &b);
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/quant.h"
+#include "base/quant_fit.h"
 
 enum { N = 32, HALF = 16 };
 
@@ -73,11 +74,12 @@ static void add_fifth(int *q, const unsigned char *b)
 /* d and codes in lo .. hi, written as 0 .. hi - lo. */
 static void fit_signed(const float *in, int lo, int hi, unsigned char *d, int *q)
 {
+    const zm_fit_fns *fit = zm_fit();
     float x[N];
     zm_fit_finite(x, in, N);
-    uint16_t h = zm_fit_f16(zm_fit_signed(x, N, lo, hi));
+    uint16_t h = zm_fit_f16(fit->signed_step(x, N, lo, hi));
     put_u16(d, h);
-    zm_fit_error(x, N, lo, hi, zm_f16_to_f32(h), 0, q);
+    fit->error(x, N, lo, hi, zm_f16_to_f32(h), 0, q);
     for (int i = 0; i < N; i++)
         q[i] -= lo;
 }
@@ -85,12 +87,13 @@ static void fit_signed(const float *in, int lo, int hi, unsigned char *d, int *q
 /* d, m and codes in 0 .. top. */
 static void fit_affine(const float *in, int top, unsigned char *d, int *q)
 {
+    const zm_fit_fns *fit = zm_fit();
     float x[N], m;
     zm_fit_finite(x, in, N);
-    uint16_t h = zm_fit_f16(zm_fit_affine(x, N, top, false, &m)), base = zm_fit_f16(m);
+    uint16_t h = zm_fit_f16(fit->affine_step(x, N, top, false, &m)), base = zm_fit_f16(m);
     put_u16(d, h);
     put_u16(d + 2, base);
-    zm_fit_error(x, N, 0, top, zm_f16_to_f32(h), zm_f16_to_f32(base), q);
+    fit->error(x, N, 0, top, zm_f16_to_f32(h), zm_f16_to_f32(base), q);
 }
 
 static void q4_0_widen(float *out, const unsigned char *b)

@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "base/quant.h"
+#include "base/quant_fit.h"
 #include "base/rng.h"
 #include "tap.h"
 
@@ -159,6 +160,33 @@ static void test_strange(void)
     }
 }
 
+/* Every instruction set finds the same steps, to the bit: files do not depend on the machine that made them. */
+static void test_instruction_sets(void)
+{
+    const zm_fit_fns *best = zm_fit(), *sets[] = {&zm_fit_base, best, best};
+#if defined(__x86_64__)
+    if (best == &zm_fit_avx512)
+        sets[1] = &zm_fit_avx2;
+#endif
+    int same = 1;
+    for (int i = 0; i < 3000; i++) {
+        static const int tops[] = {3, 15, 31}, halves[] = {4, 8, 16, 32};
+        int n = i & 1 ? 16 : 32, top = tops[i % 3], half = halves[i % 4], q[3][32];
+        float step[3], affine[3], m[3], error[3], size = ldexpf(1, (int)zm_rng_below(&fresh, 60) - 40);
+        for (int k = 0; k < n; k++)
+            x[k] = size * (zm_rng_normal(&fresh) + (i % 5 ? 0 : 2));
+        for (int k = 0; k < 3; k++) {
+            step[k] = sets[k]->signed_step(x, n, -half, half - 1);
+            affine[k] = sets[k]->affine_step(x, n, top, i % 7 != 0, &m[k]);
+            error[k] = sets[k]->error(x, n, 0, top, affine[k], m[k], q[k]);
+        }
+        for (int k = 1; k < 3; k++)
+            same &= !memcmp(&step[0], &step[k], 4) && !memcmp(&affine[0], &affine[k], 4) && !memcmp(&m[0], &m[k], 4) &&
+                    !memcmp(&error[0], &error[k], 4) && !memcmp(q[0], q[k], sizeof(int) * (size_t)n);
+    }
+    tap_ok(same, "every instruction set finds the same steps, to the bit");
+}
+
 static void test_float8(void)
 {
     static const struct {
@@ -211,5 +239,6 @@ int main(void)
     test_layouts();
     test_strange();
     test_float8();
+    test_instruction_sets();
     return tap_done();
 }
