@@ -49,6 +49,15 @@ void zm_map_close(zm_map *m)
     *m = (zm_map){0};
 }
 
+void zm_map_drop(const void *at, size_t bytes)
+{
+    long page = sysconf(_SC_PAGESIZE);
+    uintptr_t size = page > 0 ? (uintptr_t)page : 4096, begin = ((uintptr_t)at + size - 1) / size * size;
+    uintptr_t end = ((uintptr_t)at + bytes) / size * size;
+    if (end > begin)
+        madvise((char *)(uintptr_t)at + (begin - (uintptr_t)at), end - begin, MADV_DONTNEED); /* else they stay */
+}
+
 zm_status zm_file_read(char **out, size_t *size, const char *path, size_t limit, zm_error *err)
 {
     *out = NULL;

@@ -19,6 +19,9 @@ typedef struct zm_map {
 /* ZM_E_MISSING: no such file; ZM_E_IO: not a regular file or cannot be mapped.  An empty file maps to size 0. */
 ZM_MUST zm_status zm_map_open(zm_map *out, const char *path, zm_error *err);
 void zm_map_close(zm_map *m);
+/* The whole pages inside [at, at + bytes) of a mapping need not stay in memory: they are read from the file again when
+ * they are touched.  Only for memory of a zm_map. */
+void zm_map_drop(const void *at, size_t bytes);
 
 /* Read a whole file into heap memory with a NUL after it (free with free()).  ZM_E_FORMAT when larger than
  * `limit` bytes: nothing is read then. */
