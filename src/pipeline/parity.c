@@ -10,13 +10,15 @@
 
 #include "base/mapfile.h"
 #include "pipeline/parity_dit.h"
+#include "pipeline/parity_pipeline.h"
 #include "pipeline/parity_sample.h"
 #include "pipeline/parity_text.h"
 #include "pipeline/parity_train.h"
 #include "pipeline/parity_vae.h"
 
-const zm_parity_kind *const zm_parity_kinds[] = {&zm_parity_dit,    &zm_parity_text,  &zm_parity_vae,
-                                                 &zm_parity_sample, &zm_parity_train, NULL};
+const zm_parity_kind *const zm_parity_kinds[] = {
+    &zm_parity_pipeline, &zm_parity_dit, &zm_parity_text, &zm_parity_vae, &zm_parity_sample, &zm_parity_train, NULL,
+};
 
 static const struct {
     const char *label;
