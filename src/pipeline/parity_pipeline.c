@@ -247,6 +247,7 @@ static zm_status open_model(run *x)
         st = dit ? transformer(&c, dit, x->err) : zm_model_config_open(&c, x->d->path, x->err);
     if (!st)
         st = autoencoder(&c, vae, x->err);
+    snprintf(c.name, sizeof c.name, "%.*s", (int)sizeof c.name - 1, x->d->name);
     snprintf(key, sizeof key, "%s.boundary", x->key);
     if (!st && c.dit_low_path)
         st = zm_json_f64(&c.boundary, &x->d->config, key, false, 0, 1, x->err);

@@ -43,7 +43,7 @@ static void test_broken(const char *root)
         {"\"guide\": 5.0", "\"guide\": \"much\"", "guide"},
         {"\"shift\": 5.0", "\"shift\": -1", "shift"},
     };
-    char base[1024], template[] = "/tmp/zouma-parity-XXXXXX", path[1200], io[1200], real[4096];
+    char base[1024], template[] = "/tmp/zouma-parity-XXXXXX", path[1200], io[1300], real[4096];
     char *text = NULL;
     size_t size;
     zm_error err = {0};
