@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/mapfile.h"
+#include "pipeline/parity_clip.h"
 #include "pipeline/parity_dit.h"
 #include "pipeline/parity_pipeline.h"
 #include "pipeline/parity_sample.h"
@@ -17,8 +18,15 @@
 #include "pipeline/parity_vae.h"
 
 const zm_parity_kind *const zm_parity_kinds[] = {
-    &zm_parity_pipeline, &zm_parity_dit, &zm_parity_text, &zm_parity_vae, &zm_parity_sample, &zm_parity_train, NULL,
+    &zm_parity_pipeline, &zm_parity_clip,   &zm_parity_dit,   &zm_parity_text,
+    &zm_parity_vae,      &zm_parity_sample, &zm_parity_train, NULL,
 };
+
+/* The io.safetensors being recomputed and which of its tensors somebody has read. */
+static _Thread_local struct {
+    const zm_weights *io;
+    bool *read;
+} watched;
 
 static const struct {
     const char *label;
@@ -125,6 +133,8 @@ zm_status zm_parity_read(float **out, zm_shape *shape, const zm_weights *w, zm_e
     zm_status s = zm_weights_find(&t, w, full, err);
     if (s)
         return s;
+    for (size_t i = 0; w == watched.io && i < zm_weights_count(w); i++)
+        watched.read[i] |= zm_weights_at(w, i) == t;
     size_t n = zm_weight_elems(t), bytes;
     bool is_float = t->dtype == ZM_F32 || t->dtype == ZM_F16 || t->dtype == ZM_BF16 || t->dtype == ZM_Q8_0;
     if (!is_float && t->dtype != ZM_I64 && t->dtype != ZM_I32 && t->dtype != ZM_F64)
@@ -142,6 +152,30 @@ zm_status zm_parity_read(float **out, zm_shape *shape, const zm_weights *w, zm_e
             shape->dim[i] = t->dim[i];
     }
     return ZM_OK;
+}
+
+int64_t zm_parity_cases(const zm_parity_dir *d)
+{
+    int64_t n = 0;
+    for (size_t i = 0; d->io && i < zm_weights_count(d->io); i++) {
+        int number = 0, at = 0;
+        if (sscanf(zm_weights_at(d->io, i)->name, "case%6d.%n", &number, &at) == 1 && at && number >= n)
+            n = number + 1;
+    }
+    return n;
+}
+
+bool zm_parity_has(const zm_parity_dir *d, const char *prefix, ...)
+{
+    char full[256];
+    va_list ap;
+    va_start(ap, prefix);
+    vsnprintf(full, sizeof full, prefix, ap);
+    va_end(ap);
+    for (size_t i = 0; d->io && i < zm_weights_count(d->io); i++)
+        if (!strncmp(zm_weights_at(d->io, i)->name, full, strlen(full)))
+            return true;
+    return false;
 }
 
 zm_status zm_parity_open(zm_weights **out, const zm_parity_dir *d, const char *file, zm_error *err)
@@ -175,6 +209,19 @@ static zm_status open_dir(zm_parity_dir *d, const char *path, zm_error *err)
     return s;
 }
 
+static void report_unread(const zm_parity_dir *d, zm_parity_report *r)
+{
+    for (size_t i = 0; d->io && i < zm_weights_count(d->io); i++) {
+        char text[384];
+        if (watched.read[i])
+            continue;
+        r->failed++;
+        snprintf(text, sizeof text, "MISS %s %s  compared with nothing", d->name, zm_weights_at(d->io, i)->name);
+        if (r->line)
+            r->line(r->user, text);
+    }
+}
+
 zm_status zm_parity_run(const char *path, zm_parity_report *r, zm_error *err)
 {
     zm_parity_dir d;
@@ -184,8 +231,17 @@ zm_status zm_parity_run(const char *path, zm_parity_report *r, zm_error *err)
         k++;
     if (!s && !*k)
         s = zm_fail(err, ZM_E_UNSUPPORTED, "%s: not a kind of fixture this build knows", path);
+    watched.io = s ? NULL : d.io;
+    watched.read = calloc((d.io ? zm_weights_count(d.io) : 0) + 1, sizeof *watched.read);
+    if (!s && !watched.read)
+        s = zm_fail(err, ZM_E_NOMEM, "%s: out of memory", path);
     if (!s)
         s = (*k)->run(&d, r, err);
+    if (!s)
+        report_unread(&d, r);
+    free(watched.read);
+    watched.io = NULL;
+    watched.read = NULL;
     zm_weights_free(d.io);
     zm_json_close(&d.config);
     return s;

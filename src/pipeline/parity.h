@@ -36,7 +36,8 @@ typedef struct zm_parity_kind {
 
 extern const zm_parity_kind *const zm_parity_kinds[]; /* NULL-terminated; the first that detects is run */
 
-/* Recompute one directory.  ZM_E_UNSUPPORTED: not a kind of fixture this build knows; otherwise as its parts. */
+/* Recompute one directory.  Every tensor of its io.safetensors must have been read by the kind, as an input or as what
+ * is wanted: one that nobody read is a miss with a line of its own.  ZM_E_UNSUPPORTED: not a kind of fixture this build knows; otherwise as its parts. */
 ZM_MUST zm_status zm_parity_run(const char *path, zm_parity_report *r, zm_error *err);
 
 typedef enum {
@@ -69,6 +70,10 @@ void zm_parity_compare(zm_parity_report *r, const zm_parity_dir *d, const char *
  * in shape->rank) when shape is not NULL.  ZM_E_MISSING, ZM_E_UNSUPPORTED, ZM_E_NOMEM. */
 ZM_MUST zm_status zm_parity_read(float **out, zm_shape *shape, const zm_weights *w, zm_error *err, const char *name,
                                  ...) ZM_PRINTF(5, 6);
+/* One more than the largest N of tensors called "caseN.*"; 0: none.  Cases may be left out: see zm_parity_has. */
+int64_t zm_parity_cases(const zm_parity_dir *d);
+/* Whether any tensor's name begins so. */
+bool zm_parity_has(const zm_parity_dir *d, const char *prefix, ...) ZM_PRINTF(2, 3);
 /* Open FILE (relative to the directory) as weights. */
 ZM_MUST zm_status zm_parity_open(zm_weights **out, const zm_parity_dir *d, const char *file, zm_error *err);
 

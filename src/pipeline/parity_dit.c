@@ -162,7 +162,9 @@ static bool has_marks(const zm_parity_dir *d, const char *kase, bool *per_token)
     return true;
 }
 
-static zm_status run_sample(const context *c, const char *kase, const char *suffix, int64_t index)
+/* Sample `index` of a case's `batch`; its sequence was padded to seq_len tokens. */
+static zm_status run_sample(const context *c, const char *kase, const char *suffix, int64_t index, int64_t batch,
+                            int64_t seq_len)
 {
     const zm_dit_config *k = zm_dit_config_of(c->m);
     sample s = {0};
@@ -173,7 +175,7 @@ static zm_status run_sample(const context *c, const char *kase, const char *suff
     }
     int64_t tokens = s.x_shape.dim[1] / k->patch_size[0] * (s.x_shape.dim[2] / k->patch_size[1]) *
                      (s.x_shape.dim[3] / k->patch_size[2]);
-    bool per_token = s.t_shape.rank == 2, mid = !*suffix && has_marks(c->d, kase, &per_token);
+    bool per_token = s.t_shape.rank == 2, mid = has_marks(c->d, kase, &per_token);
     zm_graph *g = zm_graph_new();
     zm_parity_marks *marks = calloc(1, sizeof *marks);
     zm_exec *x = NULL;
@@ -203,7 +205,13 @@ static zm_status run_sample(const context *c, const char *kase, const char *suff
         snprintf(label, sizeof label, "%s.mid", kase);
         zm_parity_group group = {.name = label, .metric = ZM_PARITY_MAX_DIFF, .tolerance = tolerance};
         if (!st && mid)
-            st = zm_parity_marks_compare(marks, x, c->d, prefix, 0, 0, &group, c->err);
+            st = zm_parity_marks_compare(marks, x, c->d, prefix,
+                                         &(zm_parity_part){.padded = seq_len,
+                                                           .batch = batch,
+                                                           .sample = index,
+                                                           .valid = &(int32_t){(int32_t)tokens},
+                                                           .one = true},
+                                         &group, c->err);
         if (!st && mid)
             zm_parity_line(c->r, c->d, &group);
         if (!st)
@@ -222,14 +230,19 @@ static zm_status run_cases(const context *c)
     size_t n = json_array_size(zm_json_at(&c->d->config, "cases"));
     for (size_t i = 0; i < n && !st; i++) {
         char kase[32], key[64], suffix[16] = "";
-        int64_t batch = 1;
+        int64_t batch = 1, seq_len = 0;
         snprintf(kase, sizeof kase, "case%zu", i);
         snprintf(key, sizeof key, "cases[%zu].batch", i);
         st = zm_json_int(&batch, &c->d->config, key, false, 1, 64, c->err);
+        snprintf(key, sizeof key, "cases[%zu].seq_len", i);
+        if (!st)
+            st = zm_json_int(&seq_len, &c->d->config, key, false, 0, 1 << 24, c->err);
+        if (!st && !zm_parity_has(c->d, "%s.", kase)) /* left out of a smaller copy */
+            continue;
         for (int64_t k = 0; k < batch && !st; k++) {
             if (batch > 1)
                 snprintf(suffix, sizeof suffix, ".%d", (int)k);
-            st = run_sample(c, kase, suffix, k);
+            st = run_sample(c, kase, suffix, k, batch, seq_len);
         }
     }
     return st;

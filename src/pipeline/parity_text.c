@@ -118,7 +118,7 @@ static zm_status run_case(const context *c, const char *kase)
         zm_build b = zm_build_begin(g, c->params, false, false);
         zm_text_inputs in = zm_text_input_leaves(&b, c->m, shape.dim[0], shape.dim[1]);
         marks->g = g;
-        in.mark = shape.dim[0] == 1 ? zm_parity_mark : NULL;
+        in.mark = zm_parity_mark;
         in.user = marks;
         zm_tensor *y = zm_output(g, zm_text_encoder_build(&b, c->m, &in));
         st = zm_parity_exec(&x, g, c->err);
@@ -129,8 +129,10 @@ static zm_status run_case(const context *c, const char *kase)
             zm_exec_write(x, in.len, len);
             st = zm_exec_run(x, c->err);
         }
-        if (!st && shape.dim[0] == 1)
-            st = zm_parity_marks_compare(marks, x, c->d, prefix, shape.dim[1], len[0], &group, c->err);
+        if (!st)
+            st = zm_parity_marks_compare(marks, x, c->d, prefix,
+                                         &(zm_parity_part){.padded = shape.dim[1], .batch = shape.dim[0], .valid = len},
+                                         &group, c->err);
         if (!st && group.n)
             zm_parity_line(c->r, c->d, &group);
         if (!st) {

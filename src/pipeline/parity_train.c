@@ -373,6 +373,38 @@ static zm_status open_model(context *c)
     return st ? st : zm_params_load(c->params, c->weights, "", true, c->err);
 }
 
+/* The noised batch from clean data: x_t = (1 - sigma) x0 + sigma noise, target = noise - x0, t = 1000 sigma. */
+static zm_status compare_noising(context *c)
+{
+    static const char *const name[] = {"x0", "noise", "sigma", "x_t", "target", "t"};
+    float *at[6] = {0};
+    zm_shape s[6];
+    zm_status st = ZM_OK;
+    for (int i = 0; i < 6 && !st; i++)
+        st = zm_parity_read(&at[i], &s[i], c->d->io, c->err, "%s", name[i]);
+    int64_t n = st ? 0 : zm_shape_elems(s[0]), batch = st ? 1 : zm_shape_elems(s[2]);
+    bool fits = batch > 0 && n % batch == 0;
+    for (int i = 0; i < 6 && !st && fits; i++)
+        fits = zm_shape_elems(s[i]) == (i == 2 || i == 5 ? batch : n);
+    if (!st && !fits)
+        st = zm_fail(c->err, ZM_E_FORMAT, "%s: x0, noise, sigma, x_t, target and t do not fit together", c->d->path);
+    if (!st) {
+        for (int64_t i = 0; i < n; i++) {
+            float x0 = at[0][i], e = at[1][i], sigma = at[2][i / (n / batch)];
+            at[0][i] = (1 - sigma) * x0 + sigma * e;
+            at[1][i] = e - x0;
+        }
+        zm_parity_compare(c->r, c->d, "x_t", at[0], at[3], (size_t)n, 1e-6);
+        zm_parity_compare(c->r, c->d, "target", at[1], at[4], (size_t)n, 1e-6);
+        for (int64_t i = 0; i < batch; i++)
+            at[2][i] *= 1000;
+        zm_parity_compare(c->r, c->d, "t", at[2], at[5], (size_t)batch, 1e-3);
+    }
+    for (int i = 0; i < 6; i++)
+        free(at[i]);
+    return st;
+}
+
 static bool detect(const zm_parity_dir *d)
 {
     return d->io && zm_json_at(&d->config, "adamw") && zm_json_at(&d->config, "lora") &&
@@ -385,6 +417,8 @@ static zm_status run(const zm_parity_dir *d, zm_parity_report *r, zm_error *err)
     zm_status st = read_settings(&c);
     if (!st)
         st = open_model(&c);
+    if (!st)
+        st = compare_noising(&c);
     if (!st)
         st = read_data(&c);
     if (!st)
