@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include "app/bench.h"
+#include "app/convert.h"
 #include "app/eval.h"
 #include "app/generate.h"
 #include "app/info.h"
@@ -23,5 +24,6 @@ const zm_command zm_commands[] = {
     {"parity", "DIR...", "recompute directories of reference tensors and compare", zm_cmd_parity},
     {"bench", "[NAME...] [--json]", "timings as a fraction of the measured machine peak", zm_cmd_bench},
     {"info", "FILE|DIR [--tensors] [--json]", "what a weight file or model is", zm_cmd_info},
+    {"convert", "IN OUT.gguf --type TYPE", "weights of any file as one GGUF file, quantised or not", zm_cmd_convert},
     {NULL, NULL, NULL, NULL},
 };

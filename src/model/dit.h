@@ -30,7 +30,8 @@ typedef struct zm_dit_config {
  * divide) name file, key and value. */
 ZM_MUST zm_status zm_dit_config_read(zm_dit_config *out, const zm_json *j, const char *key, zm_error *err);
 /* Read the sizes from a checkpoint's tensors (PREFIX + official names): for files without a config, and for img_dim,
- * which official configs leave out.  Heads are assumed to be 128 wide.  ZM_E_UNSUPPORTED: not of this family. */
+ * which official configs leave out.  Heads are assumed to be 128 wide, unless metadata "zouma.config", as zouma convert
+ * writes it, says more.  ZM_E_UNSUPPORTED: not of this family. */
 ZM_MUST zm_status zm_dit_config_detect(zm_dit_config *out, const zm_weights *w, const char *prefix, zm_error *err);
 /* The JSON object that zm_dit_config_read reads back; malloc'd, NULL when out of memory. */
 char *zm_dit_config_json(const zm_dit_config *c);

@@ -88,6 +88,19 @@ static const zm_weight *peek(const zm_weights *w, const char *prefix, const char
     return t;
 }
 
+/* The sizes that zouma convert kept in the file, if they are of these tensors. */
+static bool read_kept(zm_dit_config *out, const zm_weights *w, const zm_weight *patch, const zm_weight *ffn)
+{
+    const char *text = zm_weights_meta_str(w, "zouma.config");
+    zm_json doc;
+    if (!text || zm_json_parse(&doc, text, strlen(text), zm_weights_path(w), NULL))
+        return false;
+    bool ok = !zm_dit_config_read(out, &doc, zm_json_at(&doc, "dit") ? "dit" : "", NULL) && out->dim == patch->dim[0] &&
+              out->in_dim == patch->dim[1] && out->ffn_dim == ffn->dim[0];
+    zm_json_close(&doc);
+    return ok;
+}
+
 zm_status zm_dit_config_detect(zm_dit_config *out, const zm_weights *w, const char *prefix, zm_error *err)
 {
     const zm_weight *patch = peek(w, prefix, "patch_embedding.weight", 5), *ffn, *text, *time, *head, *image;
@@ -98,6 +111,8 @@ zm_status zm_dit_config_detect(zm_dit_config *out, const zm_weights *w, const ch
     image = peek(w, prefix, "img_emb.proj.0.weight", 1);
     if (!patch || !ffn || !text || !time || !head)
         return zm_fail(err, ZM_E_UNSUPPORTED, "%s: not a diffusion transformer of the Wan family", zm_weights_path(w));
+    if (read_kept(out, w, patch, ffn))
+        return ZM_OK;
     zm_dit_config c = {.text_len = 512, .qk_norm = true, .cross_attn_norm = true, .eps = 1e-6};
     c.dim = (int)patch->dim[0];
     c.in_dim = (int)patch->dim[1];

@@ -108,8 +108,8 @@ zm_tensor *zm_lora_linear(zm_build *b, zm_tensor *x, const zm_param *w, const zm
 {
     const zm_lora *l = b->lora;
     if (!l || !l->a[w->index])
-        return zm_linear(b->g, x, zm_use(b, w), zm_use(b, bias), act);
-    zm_tensor *y = zm_linear(b->g, x, zm_use(b, w), zm_use(b, bias), ZM_IDENTITY);
+        return zm_use_linear(b, x, w, bias, act);
+    zm_tensor *y = zm_use_linear(b, x, w, bias, ZM_IDENTITY);
     zm_tensor *down = zm_linear(b->g, x, adapter_leaf(b, l->a[w->index]), NULL, ZM_IDENTITY);
     down = zm_affine(b->g, down, (double)l->config.alpha / l->config.rank, 0);
     zm_tensor *up = zm_linear(b->g, down, adapter_leaf(b, l->b[w->index]), NULL, ZM_IDENTITY);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "format/companion.h"
 #include "model/lora.h"
 #include "ops/ops.h"
 
@@ -45,8 +46,10 @@ void zm_params_free(zm_params *p)
 {
     if (!p)
         return;
-    for (int i = 0; i < p->n; i++)
+    for (int i = 0; i < p->n; i++) {
         free(p->at[i]->own);
+        free(p->at[i]->p.factor);
+    }
     free(p->at);
     free(p->slot);
     zm_arena_free(p->arena);
@@ -142,6 +145,16 @@ int64_t zm_params_elems(const zm_params *p)
     return n;
 }
 
+static void forget(entry *e)
+{
+    free(e->own);
+    free(e->p.factor);
+    e->own = e->p.data = NULL;
+    e->p.factor = NULL;
+    e->p.factors = 0;
+    e->p.dtype = ZM_F32;
+}
+
 /* Heap f32 memory for e's elements. */
 static zm_status own_f32(entry *e, zm_error *err)
 {
@@ -154,9 +167,8 @@ static zm_status own_f32(entry *e, zm_error *err)
     void *m = zm_aligned_alloc(bytes);
     if (!m)
         return zm_fail(err, ZM_E_NOMEM, "out of memory for %zu bytes of parameter %s", bytes, e->p.name);
-    free(e->own);
+    forget(e);
     e->own = e->p.data = m;
-    e->p.dtype = ZM_F32;
     return ZM_OK;
 }
 
@@ -223,48 +235,74 @@ static bool same_but_ones(zm_shape a, zm_shape b)
     }
 }
 
-static bool is_float(zm_dtype t)
+/* e's factors from the scale of w: one, or one for each row.  No scale: none. */
+static zm_status read_factors(entry *e, const zm_weight *w, const zm_weight *scale, zm_error *err)
 {
-    return t == ZM_F32 || t == ZM_F16 || t == ZM_BF16 || t == ZM_Q8_0 || t == ZM_F64;
-}
-
-static zm_status convert(entry *e, const zm_weight *w, zm_error *err)
-{
-    zm_status s = own_f32(e, err);
-    if (s)
-        return s;
-    size_t n = (size_t)zm_shape_elems(e->p.shape);
-    if (w->dtype != ZM_F64) {
-        zm_dtype_to_f32(e->p.data, w->data, w->dtype, n);
+    if (!scale)
         return ZM_OK;
-    }
-    for (size_t i = 0; i < n; i++) {
-        double d;
-        memcpy(&d, (const char *)w->data + i * sizeof d, sizeof d);
-        ((float *)e->p.data)[i] = (float)d;
-    }
+    size_t n = zm_weight_elems(scale), rows = (size_t)e->p.shape.dim[0];
+    char got[96];
+    if (!zm_dtype_is_weight(scale->dtype) || zm_dtype_is_quantised(scale->dtype) ||
+        (n != 1 && (n != rows || scale->dim[0] != (int64_t)rows)))
+        return zm_fail(err, ZM_E_SHAPE,
+                       "%s: the scale of %s is %s of %s, one number or one for each of %zu rows is needed",
+                       w->file ? w->file : "weights", w->name, zm_shape_text(weight_shape(scale), got, sizeof got),
+                       zm_dtype_name(scale->dtype), rows);
+    e->p.factor = malloc(n * sizeof *e->p.factor);
+    if (!e->p.factor)
+        return zm_fail(err, ZM_E_NOMEM, "out of memory for the scale of %s", w->name);
+    zm_dtype_to_f32(e->p.factor, scale->data, scale->dtype, n);
+    e->p.factors = (int64_t)n;
     return ZM_OK;
 }
 
-/* Matrices stay mapped unless they are misaligned for their element (safetensors promises nothing). */
-static zm_status load_one(entry *e, const zm_weight *w, bool all_f32, zm_error *err)
+static zm_status convert(entry *e, const zm_weight *w, const zm_weight *scale, zm_error *err)
+{
+    zm_status s = own_f32(e, err);
+    if (!s)
+        s = read_factors(e, w, scale, err);
+    if (s)
+        return s;
+    size_t n = (size_t)zm_shape_elems(e->p.shape);
+    float *v = e->p.data;
+    zm_dtype_to_f32(v, w->data, w->dtype, n);
+    if (!e->p.factor)
+        return ZM_OK;
+    size_t each = n / (size_t)e->p.factors;
+    for (size_t i = 0; i < n; i++)
+        v[i] *= e->p.factor[i / each];
+    free(e->p.factor);
+    e->p.factor = NULL;
+    e->p.factors = 0;
+    return ZM_OK;
+}
+
+/* Only loads of numbers of two or four bytes need their place: safetensors promises none. */
+static size_t alignment_of(zm_dtype t)
+{
+    return zm_dtype_block_elems(t) == 1 ? zm_dtype_block_bytes(t) : 1;
+}
+
+static zm_status load_one(entry *e, const zm_weight *w, const zm_weight *scale, bool all_f32, zm_error *err)
 {
     char got[96], want[96];
+    const char *file = w->file ? w->file : "weights";
     if (!same_but_ones(e->p.shape, weight_shape(w)))
-        return zm_fail(err, ZM_E_SHAPE, "%s: %s is %s, this network needs %s", w->file ? w->file : "weights", w->name,
+        return zm_fail(err, ZM_E_SHAPE, "%s: %s is %s, this network needs %s", file, w->name,
                        zm_shape_text(weight_shape(w), got, sizeof got), zm_shape_text(e->p.shape, want, sizeof want));
-    if (!is_float(w->dtype))
-        return zm_fail(err, ZM_E_UNSUPPORTED, "%s: %s holds %s, a parameter must be a float or q8_0",
-                       w->file ? w->file : "weights", w->name, zm_dtype_name(w->dtype));
-    size_t align = w->dtype == ZM_F32 ? 4 : 2;
+    if (!zm_dtype_is_weight(w->dtype) && w->dtype != ZM_F64)
+        return zm_fail(err, ZM_E_UNSUPPORTED, "%s: %s holds %s, a parameter must be floats or quantised", file, w->name,
+                       zm_dtype_name(w->dtype));
     bool mapped = e->p.matrix && !all_f32 && w->dtype != ZM_F64;
-    if (mapped && w->dtype == ZM_Q8_0 && e->p.shape.dim[e->p.shape.rank - 1] % 32 != 0)
+    if (mapped && e->p.shape.dim[e->p.shape.rank - 1] % (int64_t)zm_dtype_block_elems(w->dtype))
         mapped = false;
-    if (!mapped)
-        return convert(e, w, err);
-    free(e->own);
-    e->own = NULL;
-    if ((uintptr_t)w->data % align != 0) {
+    if (!mapped || (scale && e->p.shape.rank != 2))
+        return convert(e, w, scale, err);
+    forget(e);
+    zm_status s = read_factors(e, w, scale, err);
+    if (s)
+        return s;
+    if ((uintptr_t)w->data % alignment_of(w->dtype) != 0) {
         e->own = zm_aligned_alloc(w->bytes);
         if (!e->own)
             return zm_fail(err, ZM_E_NOMEM, "out of memory for %zu bytes of parameter %s", w->bytes, w->name);
@@ -289,7 +327,7 @@ zm_status zm_params_load(zm_params *p, const zm_weights *w, const char *prefix, 
         const zm_weight *t;
         zm_status s = zm_weights_find(&t, w, name, err);
         if (!s)
-            s = load_one(p->at[i], t, all_f32, err);
+            s = load_one(p->at[i], t, zm_companion_scale(w, t), all_f32, err);
         if (s)
             return s;
     }
@@ -321,7 +359,8 @@ zm_build zm_build_begin(zm_graph *g, const zm_params *p, bool train, bool checkp
     return b;
 }
 
-zm_tensor *zm_use(zm_build *b, const zm_param *p)
+/* What is in the file, factors or not. */
+static zm_tensor *stored(zm_build *b, const zm_param *p)
 {
     if (!p)
         return NULL;
@@ -335,6 +374,41 @@ zm_tensor *zm_use(zm_build *b, const zm_param *p)
             zm_want_grad(*leaf);
     }
     return *leaf;
+}
+
+zm_tensor *zm_use(zm_build *b, const zm_param *p)
+{
+    if (p && p->factor)
+        return zm_graph_fail(b->g, ZM_E_UNSUPPORTED, "%s is stored with a scale, which is not applied where it is used",
+                             p->name);
+    return stored(b, p);
+}
+
+zm_tensor *zm_use_linear(zm_build *b, zm_tensor *x, const zm_param *w, const zm_param *bias, zm_unary_kind act)
+{
+    zm_graph *g = b->g;
+    zm_tensor *leaf = stored(b, w);
+    if (!w->factor)
+        return zm_linear(g, x, leaf, zm_use(b, bias), act);
+    if (w->factors == 1) /* on x, so that bias and activation stay inside the product */
+        return zm_linear(g, zm_affine(g, x, (double)w->factor[0], 0), leaf, zm_use(b, bias), act);
+    zm_tensor *y = zm_linear(g, x, leaf, NULL, ZM_IDENTITY);
+    y = zm_mul(g, y, zm_external(g, ZM_F32, ZM_SHAPE(w->factors), w->factor, "scale"));
+    if (bias)
+        y = zm_add(g, y, zm_use(b, bias));
+    return act == ZM_IDENTITY ? y : zm_unary(g, act, y);
+}
+
+zm_tensor *zm_use_rows(zm_build *b, const zm_param *table, zm_tensor *ids)
+{
+    zm_graph *g = b->g;
+    zm_tensor *y = zm_embedding(g, stored(b, table), ids);
+    if (!table->factor)
+        return y;
+    if (table->factors == 1)
+        return zm_affine(g, y, (double)table->factor[0], 0);
+    zm_tensor *scales = zm_external(g, ZM_F32, ZM_SHAPE(table->factors, 1), table->factor, "scale");
+    return zm_mul(g, y, zm_embedding(g, scales, ids));
 }
 
 /* Parameters of one set that have a leaf wanting a gradient, appended to the lists. */

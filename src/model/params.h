@@ -6,6 +6,7 @@
 
 #include "base/rng.h"
 #include "format/weights.h"
+#include "ops/unary.h"
 #include "tensor/tensor.h"
 
 typedef enum {
@@ -19,8 +20,10 @@ typedef enum {
 typedef struct zm_param {
     const char *name; /* official tensor name */
     zm_shape shape;   /* as in the file, row-major */
-    zm_dtype dtype;   /* f32, or the file's own type for matrices (f16, bf16, q8_0) */
+    zm_dtype dtype;   /* f32, or the file's own type for matrices (zm_dtype_is_weight) */
     void *data;       /* NULL until filled; owned by the set, or mapped from the weight file */
+    float *factor;    /* NULL, or what the values in data are to be multiplied by; owned by the set */
+    int64_t factors;  /* 1, or one a row */
     zm_init init;
     float scale;
     bool matrix; /* may stay in the file's dtype: only used by ops that read every weight dtype */
@@ -42,8 +45,9 @@ int64_t zm_params_elems(const zm_params *p);
 /* Allocate f32 values and draw them (deterministic in seed and name, independent of declaration order). */
 ZM_MUST zm_status zm_params_fill(zm_params *p, uint64_t seed, zm_error *err);
 /* Bind every declared parameter to PREFIX+name in `w` (kept open by the caller as long as p lives).  Matrices stay
- * in their dtype, mapped; everything else becomes f32.  all_f32: own f32 copies (training).
- * ZM_E_MISSING / ZM_E_SHAPE name file and tensor. */
+ * in their dtype, mapped, when their rows are whole blocks of it; everything else becomes f32.  all_f32: own f32 copies
+ * (training).  Scales of 8-bit floats (format/companion.h) become factors of matrices that stay, and are multiplied into
+ * what becomes f32.  ZM_E_MISSING / ZM_E_SHAPE / ZM_E_UNSUPPORTED name file and tensor. */
 ZM_MUST zm_status zm_params_load(zm_params *p, const zm_weights *w, const char *prefix, bool all_f32, zm_error *err);
 /* A parameter as a row to be written; name and data are borrowed from it. */
 zm_weight zm_param_weight(const zm_param *p);
@@ -64,8 +68,13 @@ typedef struct zm_build {
 } zm_build;
 /* g borrowed.  leaf[] lives in g's arena. */
 zm_build zm_build_begin(zm_graph *g, const zm_params *p, bool train, bool checkpoint);
-/* The leaf of a parameter in this graph, made on first use.  NULL for NULL (an absent bias). */
+/* The leaf of a parameter in this graph, made on first use.  NULL for NULL (an absent bias).  A matrix that may have
+ * factors is used through the functions below: here one with factors is an error of the graph. */
 zm_tensor *zm_use(zm_build *b, const zm_param *p);
+/* act(x w^T + bias), factors of w included; bias may be NULL.  Networks call zm_lora_linear, which adds adapters. */
+zm_tensor *zm_use_linear(zm_build *b, zm_tensor *x, const zm_param *w, const zm_param *bias, zm_unary_kind act);
+/* Rows of a table [V,D] by ids [..] i32 -> [..,D], its factors included. */
+zm_tensor *zm_use_rows(zm_build *b, const zm_param *table, zm_tensor *ids);
 
 /* What a training graph yields: gradient i belongs to parameter i.  Arrays live in the graph's arena. */
 typedef struct zm_build_grads {

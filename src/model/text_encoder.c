@@ -283,7 +283,7 @@ static zm_tensor *build_block(const forward *f, const block *k, zm_tensor *x, in
 zm_tensor *zm_text_encoder_build(zm_build *b, const zm_text_encoder *m, const zm_text_inputs *in)
 {
     forward f = {b, b->g, &m->c, in};
-    zm_tensor *x = zm_embedding(b->g, zm_use(b, m->embedding), in->ids);
+    zm_tensor *x = zm_use_rows(b, m->embedding, in->ids);
     mark(&f, x, "token_embedding");
     for (int i = 0; i < m->c.num_layers; i++)
         x = build_block(&f, &m->blocks[i], x, i);
