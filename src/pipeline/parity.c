@@ -136,7 +136,7 @@ zm_status zm_parity_read(float **out, zm_shape *shape, const zm_weights *w, zm_e
     for (size_t i = 0; w == watched.io && i < zm_weights_count(w); i++)
         watched.read[i] |= zm_weights_at(w, i) == t;
     size_t n = zm_weight_elems(t), bytes;
-    bool is_float = t->dtype == ZM_F32 || t->dtype == ZM_F16 || t->dtype == ZM_BF16 || t->dtype == ZM_Q8_0;
+    bool is_float = zm_dtype_is_weight(t->dtype);
     if (!is_float && t->dtype != ZM_I64 && t->dtype != ZM_I32 && t->dtype != ZM_F64)
         return zm_fail(err, ZM_E_UNSUPPORTED, "%s: %s holds %s, which is no number here", zm_weights_path(w), full,
                        zm_dtype_name(t->dtype));

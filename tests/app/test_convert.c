@@ -1,5 +1,6 @@
 /* zouma convert on files put together here: scales folded in, shards, choice of types, metadata, refusals.
  * SPDX-License-Identifier: MIT */
+#include <fcntl.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
@@ -15,11 +16,20 @@
 static char dir[128], in[160], out[160];
 static zm_rng rng;
 
+/* What the command prints is not TAP. */
 static int convert(const char *from, const char *type)
 {
     char *argv[] = {(char[]){"convert"}, (char *)(uintptr_t)from, out,
                     (char[]){"--type"},  (char *)(uintptr_t)type, (char[]){"--quiet"}};
-    return zm_cmd_convert(6, argv);
+    fflush(stdout);
+    int keep = dup(STDOUT_FILENO), nowhere = open("/dev/null", O_WRONLY);
+    dup2(nowhere, STDOUT_FILENO);
+    int status = zm_cmd_convert(6, argv);
+    fflush(stdout);
+    dup2(keep, STDOUT_FILENO);
+    close(nowhere);
+    close(keep);
+    return status;
 }
 
 static zm_weights *opened(const char *path)
