@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pipeline/text_cache.h"
+#include "text/clean.h"
+
 struct zm_prompts {
     zm_model *m;
     zm_exec_options opt;
@@ -100,11 +103,30 @@ static zm_status run(zm_prompts *p, const job *j, int n, int len, int dim, zm_er
     return s;
 }
 
+/* Prompts of the official models are cleaned first; a tokenizer of our own has its rules in its file. */
 static zm_status tokenise(zm_prompts *p, const char *text, job *j, int text_len, zm_error *err)
 {
-    size_t n, whole;
-    zm_status s = zm_tokenizer_encode(p->m->tokenizer, text, j->ids, (size_t)text_len, &n, &whole, err);
+    size_t n = 0, whole;
+    char *clean = NULL;
+    zm_status s = ZM_OK;
+    if (zm_tokenizer_get_rules(p->m->tokenizer)->charsmap)
+        s = zm_text_clean(&clean, text, err);
+    if (!s)
+        s = zm_tokenizer_encode(p->m->tokenizer, clean ? clean : text, j->ids, (size_t)text_len, &n, &whole, err);
+    free(clean);
     j->n = (int)n;
+    return s;
+}
+
+/* Embeddings that lie on disk from an earlier run; *all: every one did. */
+static zm_status recall(zm_prompts *p, const job *j, int n, int dim, uint64_t *weights, bool *all, zm_error *err)
+{
+    *all = false;
+    zm_status s = zm_model_part_key(weights, p->m, ZM_PART_TEXT, err);
+    for (int i = 0; !s && i < n; i++)
+        if (!zm_text_cache_get(j[i].to, *weights, j[i].ids, j[i].n, dim))
+            return ZM_OK;
+    *all = !s;
     return s;
 }
 
@@ -120,9 +142,16 @@ static zm_status encode(zm_prompts *p, const zm_request *r, zm_contexts *c, zm_e
         s = tokenise(p, text[i], &j[i], c->len, err);
         longest = j[i].n > longest ? j[i].n : longest;
     }
+    /* An encoder of gigabytes is not run twice for a prompt. */
+    bool known = false, remember = !p->m->keep;
+    uint64_t weights = 0;
+    if (!s && remember)
+        s = recall(p, j, c->n, c->dim, &weights, &known, err);
     /* A graph that is kept fits every prompt; one that is not need not be longer than this one. */
-    if (!s)
+    if (!s && !known)
         s = run(p, j, c->n, p->m->keep ? c->len : longest, c->dim, err);
+    for (int i = 0; !s && !known && remember && i < c->n; i++)
+        zm_text_cache_put(j[i].to, weights, j[i].ids, j[i].n, c->dim);
     free(ids);
     if (!p->m->keep)
         graph_close(p);

@@ -73,13 +73,12 @@ zm_status zm_tokenizer_segment(const zm_tokenizer *t, const char *text, size_t b
 }
 
 /* The normalised text and its segments; both malloc'd. */
-static zm_status prepare(const zm_tokenizer *t, const char *text, char **normal, zm_segment **path, size_t *n,
-                         zm_error *err)
+static zm_status prepare(const zm_tokenizer *t, const char *text, size_t text_bytes, char **normal, zm_segment **path,
+                         size_t *n, zm_error *err)
 {
     size_t bytes;
     *path = NULL;
-    zm_status st = zm_normalise(normal, &bytes, text, strnlen(text, ZM_TEXT_MAX_BYTES + 1), &t->rules,
-                                t->charsmap_copy ? &t->map : NULL, err);
+    zm_status st = zm_normalise(normal, &bytes, text, text_bytes, &t->rules, t->charsmap_copy ? &t->map : NULL, err);
     if (!st && (st = zm_tokenizer_segment(t, *normal, bytes, path, n, err))) {
         free(*normal);
         *normal = NULL;
@@ -97,12 +96,18 @@ zm_status zm_tokenizer_normalise(const zm_tokenizer *t, const char *text, char *
 zm_status zm_tokenizer_encode(const zm_tokenizer *t, const char *text, int32_t *ids, size_t cap, size_t *n,
                               size_t *whole, zm_error *err)
 {
+    return zm_tokenizer_encode_bytes(t, text, strnlen(text, ZM_TEXT_MAX_BYTES + 1), ids, cap, n, whole, err);
+}
+
+zm_status zm_tokenizer_encode_bytes(const zm_tokenizer *t, const char *text, size_t bytes, int32_t *ids, size_t cap,
+                                    size_t *n, size_t *whole, zm_error *err)
+{
     char *normal;
     zm_segment *path;
     size_t segments, count = 0;
     ZM_ASSERT(cap >= 1);
     *n = 0;
-    zm_status st = prepare(t, text, &normal, &path, &segments, err);
+    zm_status st = prepare(t, text, bytes, &normal, &path, &segments, err);
     if (st)
         return st;
     for (size_t i = 0; i < segments; i++) {
@@ -288,7 +293,7 @@ zm_status zm_tokenizer_unknown(const zm_tokenizer *t, const char *text, char **w
     zm_segment *path;
     size_t n;
     *words = NULL;
-    zm_status st = prepare(t, text, &normal, &path, &n, err);
+    zm_status st = prepare(t, text, strlen(text), &normal, &path, &n, err);
     if (st)
         return st;
     word_list *w = calloc(1, sizeof *w);

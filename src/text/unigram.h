@@ -82,6 +82,10 @@ ZM_MUST zm_status zm_tokenizer_normalise(const zm_tokenizer *t, const char *text
 ZM_MUST zm_status zm_tokenizer_encode(const zm_tokenizer *t, const char *text, int32_t *ids, size_t cap, size_t *n,
                                       size_t *whole, zm_error *err);
 
+/* As above for text of known length, which may hold NUL bytes. */
+ZM_MUST zm_status zm_tokenizer_encode_bytes(const zm_tokenizer *t, const char *text, size_t bytes, int32_t *ids,
+                                            size_t cap, size_t *n, size_t *whole, zm_error *err);
+
 /* Text of ids, malloc'd; control pieces are skipped, bytes that are no UTF-8 become U+FFFD.  ZM_E_USAGE: an id the
  * model does not have. */
 ZM_MUST zm_status zm_tokenizer_decode(const zm_tokenizer *t, const int32_t *ids, size_t n, char **out, zm_error *err);
