@@ -29,7 +29,7 @@ typedef struct options {
     int size[2];
     int64_t frames, steps, seed, threads, scale;
     double seconds, fps, guidance, shift;
-    const char *image, *last, *memory;
+    const char *image, *last;
     zm_arg_list loras;
     double save_every;
     bool preview, json, quiet, resume, keep_latents;
@@ -42,14 +42,24 @@ typedef struct show {
     const char *out;
     const zm_writer_options *as;
     zm_writer *writer; /* opened with the first frame: an encoder takes memory that the steps before may need */
-    bool quiet;
-    int frames, total;
+    bool quiet, always;
+    int frames, done; /* done: of the phase */
 } show;
+
+/* The line of the phase before ends, whole; a run that takes its parts one after the other is worth a log's lines. */
+static void on_phase(void *user, const char *what, int total)
+{
+    show *s = user;
+    zm_progress_end(&s->progress, s->progress.total);
+    zm_progress_start(&s->progress, s->quiet ? NULL : stderr, what, total, s->always);
+    s->done = 0;
+}
 
 static void on_step(void *user, int done, int total)
 {
     show *s = user;
     (void)total;
+    s->done = done;
     zm_progress_step(&s->progress, done);
 }
 
@@ -65,21 +75,17 @@ static zm_status on_frame(void *user, const zm_frame *frame, zm_error *err)
 {
     show *s = user;
     zm_status st = s->writer ? ZM_OK : zm_writer_open(&s->writer, s->out, s->as, err);
-    if (!s->frames) {
-        zm_progress_end(&s->progress, s->progress.total);
-        zm_progress_start(&s->progress, s->quiet ? NULL : stderr, "decode", s->total, false);
-    }
     if (!st)
         st = zm_writer_put(s->writer, frame, err);
     if (!st)
-        zm_progress_step(&s->progress, ++s->frames);
+        zm_progress_step(&s->progress, s->done = ++s->frames);
     return st;
 }
 
 static zm_status on_finish(void *user, zm_error *err)
 {
     show *s = user;
-    zm_progress_end(&s->progress, s->frames);
+    zm_progress_end(&s->progress, s->progress.total);
     return zm_writer_close(&s->writer, err);
 }
 
@@ -195,6 +201,7 @@ static zm_status film(const options *o, zm_model *m, const zm_request *r, const 
 {
     zm_generator *g = NULL;
     zm_watch watch = {.user = sh,
+                      .phase = on_phase,
                       .step = on_step,
                       .preview = o->preview ? on_preview : NULL,
                       .frame = on_frame,
@@ -202,13 +209,13 @@ static zm_status film(const options *o, zm_model *m, const zm_request *r, const 
                       .note = on_note,
                       .saving = saving,
                       .stop = &zm_app_stop};
-    *sh = (show){.out = o->out, .as = w, .quiet = o->quiet, .total = r->frames};
+    *sh = (show){.out = o->out, .as = w, .quiet = o->quiet};
     zm_preview_init(&sh->preview, o->preview ? stderr : NULL, false);
+    sh->always = !m->keep;
     zm_status s = zm_generator_new(&g, m, r, NULL, err);
-    zm_progress_start(&sh->progress, o->quiet ? NULL : stderr, "denoise", r->steps, false);
     if (!s)
         s = zm_generate(g, r, &watch, err);
-    zm_progress_end(&sh->progress, sh->frames);
+    zm_progress_end(&sh->progress, sh->done);
     zm_generator_free(g);
     if (s && sh->writer)
         zm_writer_abandon(&sh->writer);

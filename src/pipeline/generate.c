@@ -35,7 +35,7 @@ typedef struct job {
 zm_status zm_generator_new(zm_generator **out, zm_model *m, const zm_request *r, const zm_generator_options *opt,
                            zm_error *err)
 {
-    static const zm_generator_options none;
+    zm_generator_options none = {.one_by_one = !m->keep};
     *out = NULL;
     zm_generator *g = calloc(1, sizeof *g);
     if (!g)
@@ -46,8 +46,6 @@ zm_status zm_generator_new(zm_generator **out, zm_model *m, const zm_request *r,
                         .width = r->width,
                         .height = r->height,
                         .branches = r->guidance == 1 && r->guidance_low == 1 ? 1 : 2};
-    if (!m->keep)
-        g->opt.one_by_one = true;
     zm_status s = zm_prompts_new(&g->prompts, m, &g->opt.text, err);
     if (s)
         zm_generator_free(g);
@@ -93,12 +91,21 @@ static void drop_decoder(zm_generator *g)
     g->decoder = NULL;
 }
 
+static void phase(const job *j, const char *what, int total, bool brief)
+{
+    if (j->w->phase && !(brief && j->g->m->keep))
+        j->w->phase(j->w->user, what, total);
+}
+
 /* What stands before the first step: prompts and pictures. */
 static zm_status set_out(job *j, zm_error *err)
 {
     zm_generator *g = j->g;
     zm_condition_options o = {.encode = g->opt.encode, .picture = g->opt.picture, .stop = j->w->stop};
+    phase(j, "prompt", 1, true);
     zm_status s = zm_prompts_encode(g->prompts, j->r, &j->contexts, err);
+    if (!s && j->r->first)
+        phase(j, "picture", 1, true);
     if (!s)
         s = zm_condition(&j->plan, g->m, j->r, &o, err);
     if (!s)
@@ -137,6 +144,7 @@ static zm_status denoise(job *j, zm_error *err)
     zm_network_options o = {
         .branches = g->branches, .one_by_one = g->opt.one_by_one, .high = g->opt.denoise, .low = g->opt.denoise_low};
     zm_denoise_hooks hooks = {.user = j, .probe = j->w->probe, .stepped = stepped, .stop = j->w->stop};
+    phase(j, "denoise", g->run.schedule.steps, false);
     zm_status s = g->network ? ZM_OK : zm_network_new(&g->network, g->m, &j->plan, &o, err);
     if (!s)
         s = zm_denoise_run(&g->run, g->network, &j->plan, &j->contexts, &hooks, err);
@@ -152,6 +160,7 @@ static zm_status decode(job *j, zm_error *err)
 {
     zm_generator *g = j->g;
     zm_decode_hooks hooks = {.user = j->w->user, .frame = j->w->frame, .probe = j->w->probe, .stop = j->w->stop};
+    phase(j, "decode", j->r->frames, false);
     zm_status s = need_decoder(g, err);
     if (!s)
         s = zm_latent_decode(g->decoder, g->run.slot[ZM_SLOT_X], g->size.frames, j->r->frames, &hooks, err);

@@ -20,7 +20,10 @@ typedef struct zm_saving {
 
 typedef struct zm_watch {
     void *user;
-    /* `done` of `total` denoising steps. */
+    /* Optional: a phase begins, of `total` units: "denoise" (steps), "decode" (frames), and for models that open their
+     * parts for it "prompt" and "picture". */
+    void (*phase)(void *user, const char *what, int total);
+    /* Optional: `done` of `total` denoising steps. */
     void (*step)(void *user, int done, int total);
     /* Optional: how the middle of the clip looks now, after each step.  Only models that keep their parts do this. */
     void (*preview)(void *user, const zm_frame *picture);
@@ -35,8 +38,7 @@ typedef struct zm_watch {
     const zm_probe *probe;             /* NULL: nobody looks */
 } zm_watch;
 
-/* How to run within the machine; NULL or {0}: guidance in one batch where the model keeps its parts, everything
- * resident. */
+/* How to run within the machine.  {0}: guidance in one batch, all weights of a phase resident. */
 typedef struct zm_generator_options {
     bool one_by_one; /* branches of guidance one after the other */
     zm_exec_options text, picture, encode, denoise, denoise_low, decode;
@@ -45,7 +47,7 @@ typedef struct zm_generator_options {
 /* Prepared graphs of one model and size: several clips can be made with it. */
 typedef struct zm_generator zm_generator;
 /* r: resolved; only its sizes and whether guidance is 1 matter here.  m is borrowed, and opens its parts when they are
- * needed. */
+ * needed.  opt NULL: {0}, but branches one by one where the model does not keep its parts. */
 ZM_MUST zm_status zm_generator_new(zm_generator **out, zm_model *m, const zm_request *r,
                                    const zm_generator_options *opt, zm_error *err);
 void zm_generator_free(zm_generator *g);
