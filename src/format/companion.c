@@ -34,6 +34,8 @@ const zm_weight *zm_companion_scale(const zm_weights *w, const zm_weight *t)
     char name[512];
     size_t n = strlen(t->name), m = strlen(".weight");
     const zm_weight *scale;
+    if (t->scale)
+        return t->scale;
     if (n <= m || strcmp(t->name + n - m, ".weight") != 0)
         return NULL;
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)

@@ -13,7 +13,7 @@ typedef enum {
 
 /* What `name` is.  ZM_COMPANION_SCALE: out[cap] gets "STEM.weight"; a name too long for it counts as a note. */
 zm_companion zm_companion_of(char *out, size_t cap, const char *name);
-/* The scale of t that lies beside it in `w`, or NULL. */
+/* The scale of t: its own after zm_weights_rename, else the tensor that lies beside it in `w`, or NULL. */
 const zm_weight *zm_companion_scale(const zm_weights *w, const zm_weight *t);
 
 #endif

@@ -223,7 +223,11 @@ zm_status zm_weights_open(zm_weights **out, const char *path, zm_error *err)
     zm_weights *w = weights_new(path);
     if (!w)
         return zm_fail(err, ZM_E_NOMEM, "%s: out of memory", path);
-    zm_status s = zm_path_is_dir(path) ? zm_weights_add_dir(w, path, err) : zm_weights_add_file(w, path, err);
+    static const char index[] = ".safetensors.index.json";
+    size_t n = strlen(path), m = sizeof index - 1;
+    zm_status s = zm_path_is_dir(path)                    ? zm_weights_add_dir(w, path, err)
+                  : n > m && !strcmp(path + n - m, index) ? zm_weights_add_index(w, path, err)
+                                                          : zm_weights_add_file(w, path, err);
     return weights_finish(out, w, s, err);
 }
 
@@ -243,6 +247,9 @@ void zm_weights_free(zm_weights *w)
         return;
     for (size_t i = 0; i < w->n_maps; i++)
         zm_map_close(&w->maps[i]);
+    for (size_t i = 0; i < w->n_stacks; i++)
+        free(w->stacks[i].own);
+    free(w->stacks);
     free(w->maps);
     free(w->tensors);
     free(w->by_name);
@@ -299,8 +306,10 @@ zm_status zm_weights_find(const zm_weight **out, const zm_weights *w, const char
     *out = NULL;
     const zm_weight *t = lookup(w, name), *nearest = NULL;
     if (t && t->dtype < ZM_DTYPE_COUNT) {
-        *out = t;
-        return ZM_OK;
+        zm_status s = w->n_stacks ? zm_weights_gather(w, t, err) : ZM_OK;
+        if (!s)
+            *out = t;
+        return s;
     }
     if (t)
         return zm_fail(err, ZM_E_UNSUPPORTED, "%s: tensor %s has dtype %s, which this build cannot compute with",

@@ -22,6 +22,9 @@ typedef struct zm_weight {
     size_t bytes;
     const char *dtype_name; /* as the file spells it, "BF16", "q4_K"; ignored when writing, may be NULL there */
     const char *file;       /* file that holds it (a shard, for sharded models); ignored when writing */
+    /* NULL, or a tensor of one element or one a row: the true values are data times it (8-bit floats, after
+     * zm_weights_rename).  Ignored when writing. */
+    const struct zm_weight *scale;
 } zm_weight;
 
 /* What a metadata value is.  Arrays have n elements. */
@@ -55,8 +58,8 @@ typedef struct zm_meta {
 
 typedef struct zm_weights zm_weights;
 
-/* Open a safetensors, GGUF or PyTorch (.pth, .pt: zip) file - told by content, never by name - or a directory: a
- * `*.safetensors.index.json` with its shards, else the one `*.safetensors`, else the one `*.gguf`, else the one
+/* Open a safetensors, GGUF or PyTorch (.pth, .pt: zip) file - told by content, never by name - or a
+ * `*.safetensors.index.json` with its shards, or a directory: its `*.safetensors.index.json`, else the one `*.safetensors`, else the one `*.gguf`, else the one
  * `*.pth`.  Files stay mapped until zm_weights_free.  Everything but tensor values is checked here: lengths,
  * counts, dims times dtype against byte ranges, ranges inside the file and not overlapping, names unique.  Memory
  * is bounded by a small multiple of the headers' bytes.  A tensor of an unsupported dtype does not fail the open.
@@ -92,6 +95,25 @@ const char *zm_weights_meta_str(const zm_weights *w, const char *key);
  * safetensors metadata can hold - are read too. */
 bool zm_weights_meta_u64(const zm_weights *w, const char *key, uint64_t *out);
 bool zm_weights_meta_f64(const zm_weights *w, const char *key, double *out);
+
+/* What a tensor of a file is called by the network that reads it. */
+typedef struct zm_weight_alias {
+    char name[256];
+    /* 0 of 1: the tensor itself.  Else it is a band of rows of `name`, to be stacked with its sisters. */
+    int part, parts;
+    bool spare;                      /* a second copy: left out when another tensor has this name */
+    bool scale;                      /* not the tensor `name` but what its values are multiplied by */
+    int rank;                        /* -1: as in the file */
+    int64_t dim[ZM_WEIGHT_RANK_MAX]; /* another view of the same elements */
+} zm_weight_alias;
+/* Fill *out, which arrives as {.parts = 1, .rank = -1} with the file's own name; false: leave the tensor out. */
+typedef bool (*zm_weight_namer)(zm_weight_alias *out, const zm_weight *t, void *user);
+
+/* Call every tensor what `namer` says; nothing is copied but stacked tensors, and those when they are first found
+ * (their data is NULL in zm_weights_at until then).  Pointers to tensors that were handed out before are void.
+ * ZM_E_FORMAT: two tensors of one name, a band or scale without its sisters, bands that do not fit each other, another
+ * number of elements; ZM_E_NOMEM.  After a failure `w` may only be freed. */
+ZM_MUST zm_status zm_weights_rename(zm_weights *w, zm_weight_namer namer, void *user, zm_error *err);
 
 /* Elements of a tensor; 1 for a scalar. */
 size_t zm_weight_elems(const zm_weight *t);

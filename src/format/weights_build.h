@@ -7,6 +7,14 @@
 #include "base/mapfile.h"
 #include "format/weights.h"
 
+/* A tensor whose rows lie in several tensors of the file, copied together when it is first found. */
+typedef struct zm_weights_stack {
+    size_t tensor; /* index in the table */
+    int parts;
+    const zm_weight *part; /* copies of the file's rows, in order; in the arena */
+    void *own;             /* NULL until found */
+} zm_weights_stack;
+
 struct zm_weights {
     zm_arena *arena; /* names, metadata, copies of file names */
     const char *path;
@@ -18,6 +26,8 @@ struct zm_weights {
     const zm_weight **by_name; /* sorted; NULL until zm_weights_index */
     zm_meta *meta;
     size_t n_meta, meta_room;
+    zm_weights_stack *stacks;
+    size_t n_stacks;
 };
 
 /* One file being parsed. */
@@ -49,9 +59,13 @@ ZM_MUST zm_status zm_pth_parse(const zm_weights_file *f, zm_error *err);
 
 /* Map `path`, tell the container by content, parse, check that ranges do not overlap. */
 ZM_MUST zm_status zm_weights_add_file(zm_weights *w, const char *path, zm_error *err);
+/* The shards that an index file names. */
+ZM_MUST zm_status zm_weights_add_index(zm_weights *w, const char *index, zm_error *err);
 /* All weight files of a directory. */
 ZM_MUST zm_status zm_weights_add_dir(zm_weights *w, const char *dir, zm_error *err);
 /* Fill by_name and refuse duplicate names and metadata keys; called once, after the last file. */
 ZM_MUST zm_status zm_weights_index(zm_weights *w, zm_error *err);
+/* Copy the bands of a stacked tensor together unless that is done; nothing for other tensors.  ZM_E_NOMEM. */
+ZM_MUST zm_status zm_weights_gather(const zm_weights *w, const zm_weight *t, zm_error *err);
 
 #endif

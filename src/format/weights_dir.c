@@ -97,8 +97,10 @@ static zm_status check_promises(const zm_weights *w, json_t *map, const char *in
     return ZM_OK;
 }
 
-static zm_status add_shards(zm_weights *w, const char *dir, const char *index, zm_error *err)
+zm_status zm_weights_add_index(zm_weights *w, const char *index, zm_error *err)
 {
+    const char *slash = strrchr(index, '/');
+    int dir = slash ? (int)(slash - index) + 1 : 0; /* bytes of the directory, the slash included */
     zm_json doc;
     const char **shards = NULL;
     size_t n = 0;
@@ -111,7 +113,7 @@ static zm_status add_shards(zm_weights *w, const char *dir, const char *index, z
     else
         s = collect_shards(&shards, &n, map, index, w->arena, err);
     for (size_t i = 0; !s && i < n; i++) {
-        const char *path = zm_arena_printf(w->arena, "%s/%s", dir, shards[i]);
+        const char *path = zm_arena_printf(w->arena, "%.*s%s", dir, index, shards[i]);
         if (!path)
             s = zm_fail(err, ZM_E_NOMEM, "%s: out of memory", index);
         else if (!zm_path_is_file(path))
@@ -143,7 +145,7 @@ zm_status zm_weights_add_dir(zm_weights *w, const char *dir, zm_error *err)
             continue;
         if (!(path = zm_arena_printf(w->arena, "%s/%s", dir, one)))
             return zm_fail(err, ZM_E_NOMEM, "%s: out of memory", dir);
-        return i ? zm_weights_add_file(w, path, err) : add_shards(w, dir, path, err);
+        return i ? zm_weights_add_file(w, path, err) : zm_weights_add_index(w, path, err);
     }
     return zm_fail(err, ZM_E_MISSING, "%s: no weight file (.safetensors, .gguf or .pth) in this directory", dir);
 }

@@ -385,5 +385,12 @@ zm_status zm_model_part_open(zm_weights **out, const zm_model_config *c, zm_mode
     *out = NULL;
     if (!path)
         return zm_fail(err, ZM_E_MISSING, "%s: this model has no %s", c->name, zm_model_part_name(part));
-    return zm_weights_open(out, path, err);
+    zm_status s = zm_weights_open(out, path, err);
+    if (!s)
+        s = zm_names_apply(*out, part, err);
+    if (s) {
+        zm_weights_free(*out);
+        *out = NULL;
+    }
+    return s;
 }

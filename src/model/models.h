@@ -13,6 +13,7 @@
 
 #include "model/clip.h"
 #include "model/dit.h"
+#include "model/names.h"
 #include "model/text_encoder.h"
 #include "model/vae.h"
 
@@ -51,15 +52,6 @@ extern const size_t zm_model_family_count;
 const zm_model_family *zm_model_family_find(const char *name);
 const zm_model_family *zm_model_family_detect(const zm_dit_config *c, bool experts);
 
-/* The networks of a model. */
-typedef enum {
-    ZM_PART_DIT,     /* the transformer; of two experts the high-noise one */
-    ZM_PART_DIT_LOW, /* the low-noise expert */
-    ZM_PART_TEXT,
-    ZM_PART_VAE,
-    ZM_PART_CLIP,
-    ZM_PART_COUNT
-} zm_model_part_kind;
 /* "diffusion transformer", "low-noise transformer", "text encoder", "video autoencoder", "image encoder". */
 const char *zm_model_part_name(zm_model_part_kind part);
 
