@@ -134,7 +134,9 @@ zm_status zm_dit_config_detect(zm_dit_config *out, const zm_weights *w, const ch
     if (c.dim % 128 || c.out_dim < 1 || c.freq_dim % 2)
         return zm_fail(err, ZM_E_UNSUPPORTED, "%s: a width of %d does not split into heads of 128; give a config.json",
                        zm_weights_path(w), c.dim);
-    snprintf(c.model_type, sizeof c.model_type, "%s", c.in_dim != c.out_dim ? "i2v" : c.out_dim == 48 ? "ti2v" : "t2v");
+    bool pair = peek(w, prefix, "img_emb.emb_pos", 3) != NULL; /* learnt places of two pictures' features */
+    const char *plain = c.out_dim == 48 ? "ti2v" : "t2v";
+    snprintf(c.model_type, sizeof c.model_type, "%s", pair ? "flf2v" : c.in_dim != c.out_dim ? "i2v" : plain);
     *out = c;
     return ZM_OK;
 }

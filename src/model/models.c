@@ -34,6 +34,17 @@ static bool is_wan22_t2v(const zm_dit_config *c, bool experts)
     return experts && !strcmp(c->model_type, "t2v");
 }
 
+static bool is_wan21_flf2v(const zm_dit_config *c, bool experts)
+{
+    return !experts && !strcmp(c->model_type, "flf2v") && c->img_dim > 0;
+}
+
+/* The official defaults: picture models are also steered away from a shaking camera, or from cuts. */
+#define WAN_NEGATIVE                                                                                                                                                            \
+    "色调艳丽，过曝，静态，细节模糊不清，字幕，风格，作品，画作，画面，静止，整体发灰，最差质量，低质量，JPEG压缩残留，" \
+    "丑陋的，残缺的，多余的手指，画得不好的手部，画得不好的脸部，畸形的，毁容的，形态畸形的肢体，手指融合，"                 \
+    "静止不动的画面，杂乱的背景，三条腿，背景人很多，倒着走"
+
 static const char wan21_paper[] = "Wan team 2025, arXiv:2503.20314";
 
 /* Defaults are those of the official configs and of their command line. */
@@ -44,18 +55,28 @@ const zm_model_family zm_model_families[] = {
      .sampling = {.steps = 50, .guidance = 5, .shift = 5, .solver = "unipc"},
      .video = {1280, 704, 121, 24},
      .frame_timesteps = true,
+     .negative = WAN_NEGATIVE,
      .paper = wan21_paper},
     {.name = "wan21-t2v",
      .summary = "text to video",
      .detect = is_wan21_t2v,
      .sampling = {.steps = 50, .guidance = 5, .shift = 5, .solver = "unipc"},
      .video = {832, 480, 81, 16},
+     .negative = WAN_NEGATIVE,
      .paper = wan21_paper},
     {.name = "wan21-i2v",
      .summary = "image to video with CLIP picture features",
      .detect = is_wan21_i2v,
      .sampling = {.steps = 40, .guidance = 5, .shift = 3, .solver = "unipc"},
      .video = {832, 480, 81, 16},
+     .negative = "镜头晃动，" WAN_NEGATIVE,
+     .paper = wan21_paper},
+    {.name = "wan21-flf2v",
+     .summary = "from a first picture to a last one, with CLIP picture features",
+     .detect = is_wan21_flf2v,
+     .sampling = {.steps = 50, .guidance = 5, .shift = 16, .solver = "unipc"},
+     .video = {1280, 720, 81, 16},
+     .negative = "镜头切换，镜头晃动，" WAN_NEGATIVE,
      .paper = wan21_paper},
     {.name = "wan22-t2v",
      .summary = "text to video, one of two experts by noise level",
@@ -63,6 +84,7 @@ const zm_model_family zm_model_families[] = {
      .sampling = {.steps = 40, .guidance = 4, .guidance_low = 3, .shift = 12, .solver = "unipc"},
      .video = {832, 480, 81, 16},
      .boundary = 0.875,
+     .negative = WAN_NEGATIVE,
      .paper = wan21_paper},
     {.name = "wan22-i2v",
      .summary = "image to video, one of two experts by noise level",
@@ -70,6 +92,7 @@ const zm_model_family zm_model_families[] = {
      .sampling = {.steps = 40, .guidance = 3.5, .guidance_low = 3.5, .shift = 5, .solver = "unipc"},
      .video = {832, 480, 81, 16},
      .boundary = 0.9,
+     .negative = WAN_NEGATIVE,
      .paper = wan21_paper},
 };
 const size_t zm_model_family_count = sizeof zm_model_families / sizeof *zm_model_families;
@@ -171,6 +194,8 @@ static zm_status read_sampling(zm_model_config *c, zm_error *err)
     c->video.frames = (int)frames;
     if (solver)
         snprintf(c->sampling.solver, sizeof c->sampling.solver, "%s", solver);
+    if (negative)
+        free(c->sampling.negative);
     if (negative && !(c->sampling.negative = strdup(negative)))
         return zm_fail(err, ZM_E_NOMEM, "%s: out of memory", j->file);
     return ZM_OK;
@@ -229,7 +254,8 @@ static zm_status find_experts(zm_model_config *c, const char *dir, bool experts,
     return ZM_OK;
 }
 
-static zm_status set_family(zm_model_config *c, const char *name, const char *where, zm_error *err)
+/* official: a published checkpoint, whose default negative prompt is the family's; our own configs have theirs. */
+static zm_status set_family(zm_model_config *c, const char *name, bool official, const char *where, zm_error *err)
 {
     bool experts = c->dit_low_path != NULL;
     c->family = name ? zm_model_family_find(name) : zm_model_family_detect(&c->dit, experts);
@@ -239,6 +265,8 @@ static zm_status set_family(zm_model_config *c, const char *name, const char *wh
     c->sampling = c->family->sampling;
     c->video = c->family->video;
     c->boundary = experts ? c->family->boundary : 0;
+    if (official && c->family->negative && !(c->sampling.negative = strdup(c->family->negative)))
+        return zm_fail(err, ZM_E_NOMEM, "%s: out of memory", where);
     return ZM_OK;
 }
 
@@ -255,7 +283,8 @@ static zm_status read_untold(zm_model_config *c, const char *key, zm_error *err)
 {
     char dotted[32];
     snprintf(dotted, sizeof dotted, "%s%stext_dim", key, *key ? "." : "");
-    bool i2v = !strcmp(c->dit.model_type, "i2v") && !c->dit.img_dim, text = !zm_json_at(&c->json, dotted);
+    bool pictures = !strcmp(c->dit.model_type, "i2v") || !strcmp(c->dit.model_type, "flf2v");
+    bool i2v = pictures && !c->dit.img_dim, text = !zm_json_at(&c->json, dotted);
     zm_weights *w;
     if (!i2v && !text)
         return ZM_OK;
@@ -326,7 +355,7 @@ static zm_status read_dir(zm_model_config *c, const char *dir, zm_error *err)
     if (!s)
         s = zm_json_str(&family, &c->json, "family", false, err);
     if (!s)
-        s = set_family(c, family, c->json.file, err);
+        s = set_family(c, family, !*key, c->json.file, err);
     if (!s)
         s = zm_json_str(&name, &c->json, "name", false, err);
     if (!s)
@@ -344,7 +373,7 @@ static zm_status read_file(zm_model_config *c, const char *path, zm_error *err)
         return s;
     s = zm_dit_config_detect(&c->dit, w, "", err);
     if (!s)
-        s = set_family(c, NULL, path, err);
+        s = set_family(c, NULL, true, path, err);
     if (!s && !(c->dit_path = strdup(path)))
         s = zm_fail(err, ZM_E_NOMEM, "%s: out of memory", path);
     const char *last = strrchr(path, '/');

@@ -43,6 +43,7 @@ typedef struct zm_model_family {
     zm_model_video video;
     double boundary;      /* of two experts: noise levels at and above it are the first one's; 0: one network */
     bool frame_timesteps; /* one timestep per latent frame: every plan of the pipeline is possible */
+    const char *negative; /* what official checkpoints are steered away from by default; NULL: nothing */
     const char *paper;
 } zm_model_family;
 

@@ -67,7 +67,7 @@ static void test_official(void)
     put("config.json", "{\"_class_name\": \"WanModel\", \"_diffusers_version\": \"0.33.0\", " DIT "}");
     zm_status s = zm_model_config_open(&c, dir, &err);
     tap_ok(!s && c.family->frame_timesteps && !c.has_text && !c.has_vae && c.boundary == 0 &&
-               c.sampling.guidance_low == 5,
+               c.sampling.guidance_low == 5 && c.sampling.negative && strstr(c.sampling.negative, "倒着走"),
            "an official directory %s", err.text);
     zm_model_config_close(&c);
     put("Wan2.2_VAE.pth", "");
