@@ -58,6 +58,32 @@ static void write_params(zm_params *p, const char *name, uint64_t seed)
     free(row);
 }
 
+enum { CLIP_DIM = 64, CLIP_TOKENS = 5 };
+
+/* A picture encoder of two blocks (one of them is used) for 28 x 28 pixels. */
+static void write_clip(void)
+{
+    zm_clip_config c = {.image_size = 28,
+                        .patch_size = 14,
+                        .dim = CLIP_DIM,
+                        .num_heads = 1,
+                        .num_layers = 2,
+                        .mlp_ratio = 2,
+                        .class_token = true,
+                        .pre_norm = true,
+                        .norm_eps = 1e-5};
+    zm_error err = {0};
+    zm_params *p = zm_params_new();
+    zm_clip *m = NULL;
+    if (zm_clip_declare(&m, &c, p, "visual.", &err))
+        tap_ok(0, "picture encoder: %s", err.text);
+    /* The last block is in published files and tells the number of blocks. */
+    zm_params_add(p, ZM_SHAPE(CLIP_DIM), ZM_INIT_ONES, false, "visual.transformer.1.norm1.weight");
+    write_params(p, "clip.safetensors", 5);
+    zm_clip_free(m);
+    zm_params_free(p);
+}
+
 static void put_config(const char *type, int extra)
 {
     char text[1024];
@@ -79,16 +105,19 @@ static void open_config(zm_model_config *c)
 }
 
 /* DIR/config.json and weights of a network with `extra` channels more than a latent has. */
-static zm_model *make_model(const char *type, int extra, bool experts)
+static zm_model *make_model(const char *type, int extra, bool experts, bool pictures)
 {
     zm_error err = {0};
     zm_model_config c;
     zm_model *m = NULL;
     put_config("ti2v", extra);
     open_config(&c);
+    c.dit.img_dim = pictures ? CLIP_DIM : 0;
     for (int k = 0; k < 2; k++) {
         zm_params *p = zm_params_new();
         zm_dit *d = NULL;
+        if (pictures)
+            zm_params_add(p, ZM_SHAPE(1, 2 * CLIP_TOKENS, CLIP_DIM), ZM_INIT_ZEROS, false, "img_emb.emb_pos");
         if (!zm_dit_declare(&d, &c.dit, p, NULL, &err))
             write_params(p, k ? "low.safetensors" : "dit.safetensors", (uint64_t)(7 + k));
         zm_dit_free(d);
@@ -100,6 +129,8 @@ static zm_model *make_model(const char *type, int extra, bool experts)
         write_params(p, "vae.safetensors", 3);
     zm_vae_free(v);
     zm_params_free(p);
+    if (pictures)
+        write_clip();
     zm_model_config_close(&c);
     put_config(type, extra);
     open_config(&c);
@@ -233,6 +264,21 @@ static void test_resume(const char *what, zm_model *m, zm_request r, bool drop)
     free(path);
 }
 
+/* The picture counts, and so does the one that only its features tell apart. */
+static void test_pictures(zm_model *m, zm_request r, const zm_image *other)
+{
+    static outcome one, two;
+    zm_error err = {0};
+    test_ways("picture features", m, r);
+    zm_status s = shoot(m, r, NULL, 0, false, &one, &err);
+    r.first = other;
+    s = s ? s : shoot(m, r, NULL, 0, false, &two, &err);
+    tap_ok(!s && !same(&one, &two), "another picture, another clip %s", err.text);
+    r.last = other;
+    s = shoot(m, r, NULL, 0, false, &two, &err);
+    tap_ok(s == ZM_E_USAGE && strstr(err.text, "no last picture"), "%s", err.text);
+}
+
 static void test_refused(zm_model *m)
 {
     static outcome o;
@@ -322,7 +368,7 @@ int main(void)
     with.height = both.height = HEIGHT;
     both.last = &wide;
 
-    zm_model *m = make_model("ti2v", 0, false);
+    zm_model *m = make_model("ti2v", 0, false, false);
     test_ways("text", m, ask("unipc"));
     test_ways("given frame", m, with);
     test_resume("unipc", m, ask("unipc"), false);
@@ -335,14 +381,27 @@ int main(void)
     test_refused(m);
     zm_model_close(m);
 
-    m = make_model("i2v", 4 + Z, true);
+    m = make_model("i2v", 4 + Z, true, false);
     test_ways("experts and channels", m, with);
     test_ways("first and last picture", m, both);
     test_resume("experts and channels", m, with, true);
     test_resume("first and last picture", m, both, false);
     zm_model_close(m);
 
-    static const char *const files[] = {"config.json", "dit.safetensors", "low.safetensors", "vae.safetensors"};
+    m = make_model("i2v", 4 + Z, false, true);
+    tap_equal_str(m->config.family->name, "wan21-i2v", "a family with picture features");
+    test_pictures(m, with, &wide);
+    test_resume("picture features", m, with, true);
+    zm_model_close(m);
+    m = make_model("flf2v", 4 + Z, false, true);
+    tap_equal_str(m->config.family->name, "wan21-flf2v", "a family with two pictures");
+    both.solver = "unipc";
+    test_ways("two pictures with features", m, both);
+    test_resume("two pictures with features", m, both, true);
+    zm_model_close(m);
+
+    static const char *const files[] = {"config.json", "dit.safetensors", "low.safetensors", "vae.safetensors",
+                                        "clip.safetensors"};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         char *path = in_dir(files[i]);
         remove(path);
