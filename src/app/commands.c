@@ -10,6 +10,7 @@
 #include "app/generate.h"
 #include "app/info.h"
 #include "app/parity.h"
+#include "app/random_model.h"
 #include "app/train.h"
 #include "app/world.h"
 
@@ -25,5 +26,7 @@ const zm_command zm_commands[] = {
     {"bench", "[NAME...] [--json]", "timings as a fraction of the measured machine peak", zm_cmd_bench},
     {"info", "FILE|DIR [--tensors] [--json]", "what a weight file or model is", zm_cmd_info},
     {"convert", "IN OUT.gguf --type TYPE", "weights of any file as one GGUF file, quantised or not", zm_cmd_convert},
+    {"random", "NAME DIR [--type TYPE]", "a public model's directory with random weights, to measure with",
+     zm_cmd_random},
     {NULL, NULL, NULL, NULL},
 };
