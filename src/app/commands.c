@@ -10,6 +10,7 @@
 #include "app/generate.h"
 #include "app/info.h"
 #include "app/parity.h"
+#include "app/plan.h"
 #include "app/random_model.h"
 #include "app/train.h"
 #include "app/world.h"
@@ -25,6 +26,7 @@ const zm_command zm_commands[] = {
     {"parity", "DIR...", "recompute directories of reference tensors and compare", zm_cmd_parity},
     {"bench", "[NAME...] [--json]", "timings as a fraction of the measured machine peak", zm_cmd_bench},
     {"info", "FILE|DIR [--tensors] [--json]", "what a weight file or model is", zm_cmd_info},
+    {"plan", "[-m MODEL | --like NAME] [options]", "memory, time and disk of a clip before anything runs", zm_cmd_plan},
     {"convert", "IN OUT.gguf --type TYPE", "weights of any file as one GGUF file, quantised or not", zm_cmd_convert},
     {"random", "NAME DIR [--type TYPE]", "a public model's directory with random weights, to measure with",
      zm_cmd_random},

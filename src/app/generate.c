@@ -22,10 +22,11 @@
 #include "media/reader.h"
 #include "media/writer.h"
 #include "pipeline/generate.h"
+#include "pipeline/memory.h"
 #include "pipeline/saving.h"
 
 typedef struct options {
-    const char *prompt, *model, *out, *negative, *solver, *quality, *device;
+    const char *prompt, *model, *out, *negative, *solver, *quality, *memory, *device;
     int size[2];
     int64_t frames, steps, seed, threads, scale;
     double seconds, fps, guidance, shift;
@@ -196,10 +197,43 @@ static zm_status prepare(const options *o, const zm_model *m, const zm_image *im
     return zm_request_resolve(r, m, err);
 }
 
+/* How the phases of a model too big to be kept share the memory there is; refused here when they cannot. */
+static zm_status share_memory(zm_generator_options *out, const options *o, const zm_model *m, const zm_request *r,
+                              zm_error *err)
+{
+    zm_memory size;
+    zm_memory_plan plan;
+    size_t limit = 0;
+    *out = (zm_generator_options){0};
+    if (o->memory && !zm_memory_parse(&limit, o->memory))
+        return zm_fail(err, ZM_E_USAGE, "--memory %s is not a size; 8G and 512M are", o->memory);
+    if (m->keep && !o->memory)
+        return ZM_OK;
+    zm_memory_request q = {.width = r->width,
+                           .height = r->height,
+                           .frames = r->frames,
+                           .guided = r->guidance != 1 || r->guidance_low != 1,
+                           .given = r->first || r->last};
+    zm_status s = zm_memory_measure(&size, &m->config, &q, err);
+    if (!s)
+        s = zm_memory_plan_make(&plan, &size, limit, err);
+    if (s)
+        return s;
+    const struct {
+        zm_exec_options *to;
+        zm_phase of;
+    } row[] = {{&out->text, ZM_PHASE_TEXT},       {&out->picture, ZM_PHASE_IMAGE},   {&out->encode, ZM_PHASE_ENCODE},
+               {&out->denoise, ZM_PHASE_DENOISE}, {&out->denoise_low, ZM_PHASE_LOW}, {&out->decode, ZM_PHASE_DECODE}};
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++)
+        row[i].to->resident_bytes = plan.resident[row[i].of];
+    return ZM_OK;
+}
+
 static zm_status film(const options *o, zm_model *m, const zm_request *r, const zm_writer_options *w, show *sh,
                       const zm_saving *saving, zm_error *err)
 {
     zm_generator *g = NULL;
+    zm_generator_options how;
     zm_watch watch = {.user = sh,
                       .phase = on_phase,
                       .step = on_step,
@@ -212,7 +246,9 @@ static zm_status film(const options *o, zm_model *m, const zm_request *r, const 
     *sh = (show){.out = o->out, .as = w, .quiet = o->quiet};
     zm_preview_init(&sh->preview, o->preview ? stderr : NULL, false);
     sh->always = !m->keep;
-    zm_status s = zm_generator_new(&g, m, r, NULL, err);
+    zm_status s = share_memory(&how, o, m, r, err);
+    if (!s)
+        s = zm_generator_new(&g, m, r, &how, err);
     if (!s)
         s = zm_generate(g, r, &watch, err);
     zm_progress_end(&sh->progress, sh->done);
@@ -347,6 +383,8 @@ int zm_cmd_generate(int argc, char **argv)
          "leave the finished latent in FILE.latents.safetensors"},
         {"--save-every", 0, ZM_ARG_FLOAT, &o.save_every, 0, 1e6, "S",
          "seconds of work that an interruption may lose; 0: one step [2]"},
+        {"--memory", 0, ZM_ARG_STR, &o.memory, 0, 0, "SIZE",
+         "stay under 8G, 512M ...: weights that do not fit are read when needed [what is free]"},
         {"--threads", 0, ZM_ARG_INT, &o.threads, 1, 1024, "N", "processor threads [all]"},
         {"--device", 0, ZM_ARG_STR, &o.device, 0, 0, "NAME", "cpu"},
         {"--json", 0, ZM_ARG_FLAG, &o.json, 0, 0, NULL, "print one JSON object with path, seed and every setting"},

@@ -4,12 +4,66 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+/* Open mappings, so that whoever holds a pointer can ask whether it may be dropped and read again. */
+static struct {
+    pthread_mutex_t lock;
+    zm_map *at;
+    size_t n, cap;
+} live = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+/* A mapping that cannot be listed is only never dropped. */
+static void list_add(const zm_map *m)
+{
+    pthread_mutex_lock(&live.lock);
+    if (live.n == live.cap) {
+        size_t cap = live.cap ? 2 * live.cap : 16;
+        zm_map *at = realloc(live.at, cap * sizeof *at);
+        if (at) {
+            live.at = at;
+            live.cap = cap;
+        }
+    }
+    if (live.n < live.cap)
+        live.at[live.n++] = *m;
+    pthread_mutex_unlock(&live.lock);
+}
+
+static void list_remove(const zm_map *m)
+{
+    pthread_mutex_lock(&live.lock);
+    for (size_t i = 0; i < live.n; i++)
+        if (live.at[i].at == m->at) {
+            live.at[i] = live.at[--live.n];
+            break;
+        }
+    if (!live.n) {
+        free(live.at);
+        live.at = NULL;
+        live.cap = 0;
+    }
+    pthread_mutex_unlock(&live.lock);
+}
+
+bool zm_map_holds(const void *at, size_t bytes)
+{
+    bool found = false;
+    uintptr_t from = (uintptr_t)at;
+    pthread_mutex_lock(&live.lock);
+    for (size_t i = 0; i < live.n && !found; i++) {
+        uintptr_t start = (uintptr_t)live.at[i].at;
+        found = from >= start && bytes <= live.at[i].size && from - start <= live.at[i].size - bytes;
+    }
+    pthread_mutex_unlock(&live.lock);
+    return found;
+}
 
 static zm_status open_regular(int *fd, size_t *size, const char *path, zm_error *err)
 {
@@ -39,23 +93,38 @@ zm_status zm_map_open(zm_map *out, const char *path, zm_error *err)
     if (at == MAP_FAILED)
         return zm_fail(err, ZM_E_IO, "%s: cannot map %zu bytes: %s", path, size, strerror(why));
     *out = (zm_map){.at = at, .size = size};
+    if (size)
+        list_add(out);
     return ZM_OK;
 }
 
 void zm_map_close(zm_map *m)
 {
-    if (m->size)
+    if (m->size) {
+        list_remove(m);
         munmap((void *)m->at, m->size);
+    }
     *m = (zm_map){0};
+}
+
+static uintptr_t page_size(void)
+{
+    long page = sysconf(_SC_PAGESIZE);
+    return page > 0 ? (uintptr_t)page : 4096;
 }
 
 void zm_map_drop(const void *at, size_t bytes)
 {
-    long page = sysconf(_SC_PAGESIZE);
-    uintptr_t size = page > 0 ? (uintptr_t)page : 4096, begin = ((uintptr_t)at + size - 1) / size * size;
-    uintptr_t end = ((uintptr_t)at + bytes) / size * size;
+    uintptr_t page = page_size(), begin = ((uintptr_t)at + page - 1) / page * page;
+    uintptr_t end = ((uintptr_t)at + bytes) / page * page;
     if (end > begin)
         madvise((char *)(uintptr_t)at + (begin - (uintptr_t)at), end - begin, MADV_DONTNEED); /* else they stay */
+}
+
+void zm_map_expect(const void *at, size_t bytes)
+{
+    uintptr_t page = page_size(), begin = (uintptr_t)at / page * page, end = (uintptr_t)at + bytes;
+    madvise((char *)(uintptr_t)at - ((uintptr_t)at - begin), end - begin, MADV_WILLNEED); /* else it is read late */
 }
 
 zm_status zm_file_read(char **out, size_t *size, const char *path, size_t limit, zm_error *err)

@@ -22,6 +22,11 @@ void zm_map_close(zm_map *m);
 /* The whole pages inside [at, at + bytes) of a mapping need not stay in memory: they are read from the file again when
  * they are touched.  Only for memory of a zm_map. */
 void zm_map_drop(const void *at, size_t bytes);
+/* The file's part behind [at, at + bytes) will be wanted soon: it is read ahead, without counting as this process's
+ * memory before it is touched.  Only for memory of a zm_map. */
+void zm_map_expect(const void *at, size_t bytes);
+/* Whether [at, at + bytes) lies in a zm_map that is open now. */
+bool zm_map_holds(const void *at, size_t bytes);
 
 /* Read a whole file into heap memory with a NUL after it (free with free()).  ZM_E_FORMAT when larger than
  * `limit` bytes: nothing is read then. */

@@ -283,6 +283,13 @@ static size_t alignment_of(zm_dtype t)
     return zm_dtype_block_elems(t) == 1 ? zm_dtype_block_bytes(t) : 1;
 }
 
+/* Whether a parameter stays in its file, of this dtype. */
+static bool stays_mapped(const entry *e, zm_dtype t, bool all_f32)
+{
+    int64_t row = e->p.shape.rank ? e->p.shape.dim[e->p.shape.rank - 1] : 1;
+    return e->p.matrix && !all_f32 && t != ZM_F64 && row % (int64_t)zm_dtype_block_elems(t) == 0;
+}
+
 static zm_status load_one(entry *e, const zm_weight *w, const zm_weight *scale, bool all_f32, zm_error *err)
 {
     char got[96], want[96];
@@ -293,9 +300,7 @@ static zm_status load_one(entry *e, const zm_weight *w, const zm_weight *scale, 
     if (!zm_dtype_is_weight(w->dtype) && w->dtype != ZM_F64)
         return zm_fail(err, ZM_E_UNSUPPORTED, "%s: %s holds %s, a parameter must be floats or quantised", file, w->name,
                        zm_dtype_name(w->dtype));
-    bool mapped = e->p.matrix && !all_f32 && w->dtype != ZM_F64;
-    if (mapped && e->p.shape.dim[e->p.shape.rank - 1] % (int64_t)zm_dtype_block_elems(w->dtype))
-        mapped = false;
+    bool mapped = stays_mapped(e, w->dtype, all_f32);
     if (!mapped || (scale && e->p.shape.rank != 2))
         return convert(e, w, scale, err);
     forget(e);
@@ -330,6 +335,31 @@ zm_status zm_params_load(zm_params *p, const zm_weights *w, const char *prefix, 
             s = load_one(p->at[i], t, zm_companion_scale(w, t), all_f32, err);
         if (s)
             return s;
+    }
+    return ZM_OK;
+}
+
+zm_status zm_params_foresee(zm_params *p, const zm_weights *w, const char *prefix, bool all_f32, size_t *owned,
+                            size_t *mapped, zm_error *err)
+{
+    *owned = *mapped = 0;
+    if (p->error.code)
+        return zm_fail(err, p->error.code, "%s", p->error.text);
+    for (int i = 0; i < p->n; i++) {
+        entry *e = p->at[i];
+        char name[512];
+        const zm_weight *t = NULL;
+        size_t bytes = 0, n = (size_t)zm_shape_elems(e->p.shape);
+        snprintf(name, sizeof name, "%s%s", prefix ? prefix : "", e->p.name);
+        zm_status s = w ? zm_weights_find(&t, w, name, err) : ZM_OK;
+        if (s)
+            return s;
+        zm_dtype type = t ? t->dtype : ZM_BF16;
+        bool stays = stays_mapped(e, type, all_f32);
+        e->p.dtype = stays ? type : ZM_F32;
+        if (!zm_dtype_bytes(&bytes, e->p.dtype, n) ||
+            !zm_size_add(stays ? mapped : owned, stays ? *mapped : *owned, bytes))
+            return zm_fail(err, ZM_E_SHAPE, "parameter %s does not fit in memory", e->p.name);
     }
     return ZM_OK;
 }

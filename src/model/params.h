@@ -49,6 +49,11 @@ ZM_MUST zm_status zm_params_fill(zm_params *p, uint64_t seed, zm_error *err);
  * (training).  Scales of 8-bit floats (format/companion.h) become factors of matrices that stay, and are multiplied into
  * what becomes f32.  ZM_E_MISSING / ZM_E_SHAPE / ZM_E_UNSUPPORTED name file and tensor. */
 ZM_MUST zm_status zm_params_load(zm_params *p, const zm_weights *w, const char *prefix, bool all_f32, zm_error *err);
+/* What zm_params_load would do, from the headers alone: sets every parameter's dtype and leaves its data NULL.  *owned:
+ * bytes of f32 copies it would make; *mapped: bytes that would stay in the file.  w NULL: as if matrices were bf16.
+ * Errors as above but for values. */
+ZM_MUST zm_status zm_params_foresee(zm_params *p, const zm_weights *w, const char *prefix, bool all_f32, size_t *owned,
+                                    size_t *mapped, zm_error *err);
 /* A parameter as a row to be written; name and data are borrowed from it. */
 zm_weight zm_param_weight(const zm_param *p);
 /* Whether parameter i's data is the set's own copy, and may be changed. */

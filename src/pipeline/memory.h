@@ -6,12 +6,11 @@
 #define ZM_PIPELINE_MEMORY_H
 
 #include "model/models.h"
-#include "pipeline/vae_tiles.h"
 
 typedef enum {
     ZM_PHASE_TEXT,    /* prompts through the text encoder */
     ZM_PHASE_IMAGE,   /* a given picture through the picture encoder (CLIP) */
-    ZM_PHASE_ENCODE,  /* a given picture or video through the autoencoder */
+    ZM_PHASE_ENCODE,  /* a given picture through the autoencoder */
     ZM_PHASE_DENOISE, /* steps of the transformer (of the high-noise expert where there are two) */
     ZM_PHASE_LOW,     /* steps of the low-noise expert */
     ZM_PHASE_DECODE,  /* latents to frames, the writer beside it */
@@ -20,7 +19,7 @@ typedef enum {
 
 const char *zm_phase_name(zm_phase p); /* "text encoding" */
 
-/* What is to be made; all values resolved (no zeros but in the flags). */
+/* What is to be made; all values resolved. */
 typedef struct zm_memory_request {
     int width, height, frames; /* pixels, frames */
     bool guided;               /* two branches: with and without prompt */
@@ -29,28 +28,23 @@ typedef struct zm_memory_request {
 
 typedef struct zm_memory_phase {
     bool present;
-    int64_t params;     /* numbers among the weights of this phase's network */
-    size_t owned;       /* weights converted when read: heap for as long as the network is open */
-    size_t mapped;      /* weights that stay in their file */
-    size_t window;      /* the least of them that must be resident at a time */
-    size_t work;        /* activations, kernels' scratch, state; for ZM_PHASE_DECODE of whole pictures */
-    size_t work_single; /* ZM_PHASE_DENOISE, ZM_PHASE_LOW: the same with one branch after the other */
-    size_t file;        /* bytes of its weight files */
-    double flops;       /* of one run: a step with all its branches, a prompt pair, the whole clip */
+    int64_t params; /* numbers among the weights of this phase's network */
+    size_t owned;   /* weights converted when read: heap for as long as the network is open */
+    size_t mapped;  /* weights that stay in their file */
+    size_t window;  /* the least of them that must be resident at a time */
+    size_t work;    /* activations, kernels' scratch, state */
+    double flops;   /* of one run: a step with all its branches, the prompts, the whole clip */
 } zm_memory_phase;
 
 typedef struct zm_memory {
     zm_memory_request request;
     zm_memory_phase phase[ZM_PHASE_COUNT];
-    size_t base;      /* held all the time: program, libraries, tokenizer, latents */
-    size_t tile_work; /* ZM_PHASE_DECODE with the least memory */
+    size_t base; /* held all the time: program, libraries, tokenizer, latents */
     int64_t latent_frames, latent_height, latent_width, latent_channels, tokens;
-    /* For trying other ways of decoding. */
-    zm_vae_config vae;
 } zm_memory;
 
-/* Read the headers and size every phase.  No weight is read.  Parts that the directory lacks (or that `c` has no file
- * for) are sized as their config says, with the dtype they are usually kept in.  Errors as of opening the parts. */
+/* Read the headers and size every phase.  No weight is read.  A part without a file is sized as if its matrices were
+ * bf16.  Errors as of opening the parts. */
 ZM_MUST zm_status zm_memory_measure(zm_memory *out, const zm_model_config *c, const zm_memory_request *r,
                                     zm_error *err);
 
@@ -59,9 +53,6 @@ typedef struct zm_memory_plan {
     size_t limit;                    /* bytes */
     size_t peak[ZM_PHASE_COUNT];     /* resident bytes expected in each phase, the base included */
     size_t resident[ZM_PHASE_COUNT]; /* zm_exec_options.resident_bytes of each phase; SIZE_MAX: all weights stay */
-    int branches;                    /* run at a time: 2, or 1: with and without prompt one after the other */
-    zm_vae_tiles tiles;              /* of the decoder */
-    bool keep;                       /* every part fits beside the others: none need be closed between phases */
 } zm_memory_plan;
 
 /* Decide.  limit 0: what the system can spare (zm_memory_available).  ZM_E_NOMEM when even the least is too much: the
@@ -76,10 +67,6 @@ size_t zm_memory_most(const zm_memory *m);
 /* Memory this process may take without pushing others out: the smaller of what the system has available and what its
  * control group leaves, less a reserve; SIZE_MAX where the system does not tell. */
 size_t zm_memory_available(void);
-
-/* Whether a network of these parameters is expanded to f32 when it is opened (its f32 values fit in 1 GiB), rather
- * than left mapped in its file's dtype. */
-bool zm_memory_expands(const zm_params *p);
 
 /* "5.3G", "640M": the spelling that --memory reads back; into a caller's buffer, returned.  Rounded up. */
 const char *zm_memory_text(size_t bytes, char *buf, size_t cap);

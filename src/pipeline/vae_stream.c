@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ops/flops.h"
+
 typedef struct phase {
     zm_graph *g;
     zm_exec *exec; /* NULL: not built */
@@ -110,6 +112,50 @@ zm_status zm_vae_stream_open(zm_vae_stream **out, const zm_vae *v, const zm_para
         zm_vae_stream_close(s);
     else
         *out = s;
+    return st;
+}
+
+/* A phase's graph without memory of its own. */
+static zm_status measure(zm_vae_stream *s, zm_vae_pass_mode mode, size_t *work, size_t *state, double *flops,
+                         zm_error *err)
+{
+    zm_exec_size size;
+    phase p = {.g = zm_graph_new(), .chunk = {.mode = mode}};
+    if (!p.g)
+        return zm_fail(err, ZM_E_NOMEM, "autoencoder: out of memory");
+    bool video = s->direction == ZM_VAE_ENCODE;
+    int64_t frames = video && mode == ZM_VAE_NEXT ? zm_vae_temporal_stride(s->vae) : 1;
+    p.in = zm_input(p.g, ZM_F32, ZM_SHAPE(1, frames, s->height, s->width, video ? 3 : zm_vae_z_dim(s->vae)), "in");
+    zm_build b = zm_build_begin(p.g, s->params, false, false);
+    zm_output(p.g, build(s, &p, &b));
+    zm_status st = zm_graph_finish(p.g, err);
+    if (!st)
+        st = zm_exec_measure(&size, p.g, &s->opt.exec, err);
+    if (!st) {
+        *work = size.work;
+        *flops = zm_graph_flops(p.g);
+        *state = 0;
+        for (int i = 0; i < p.chunk.n_slots; i++)
+            *state += (size_t)zm_shape_elems(p.chunk.slot[i].shape) * sizeof(float);
+    }
+    zm_graph_free(p.g);
+    return st;
+}
+
+zm_status zm_vae_stream_measure(size_t *bytes, double *first_flops, double *next_flops, const zm_vae *v,
+                                const zm_params *params, zm_vae_direction direction, int64_t height_px,
+                                int64_t width_px, zm_error *err)
+{
+    int stride = zm_vae_spatial_stride(v);
+    zm_vae_stream s = {.vae = v, .params = params, .direction = direction};
+    s.height = direction == ZM_VAE_ENCODE ? height_px : height_px / stride;
+    s.width = direction == ZM_VAE_ENCODE ? width_px : width_px / stride;
+    size_t first, next, state;
+    zm_status st = measure(&s, ZM_VAE_FIRST, &first, &state, first_flops, err);
+    if (!st)
+        st = measure(&s, ZM_VAE_NEXT, &next, &state, next_flops, err);
+    if (!st)
+        *bytes = (first > next ? first : next) + state;
     return st;
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "backend/cpu/kernel.h"
+#include "backend/cpu/stream.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "tensor/plan.h"
@@ -21,6 +22,7 @@ struct zm_exec {
     void *block, *scratch;
     size_t scratch_bytes;
     chosen *node;
+    zm_stream *stream; /* NULL: every weight may stay */
     double *seconds;
 };
 
@@ -46,7 +48,8 @@ static zm_status choose(zm_exec *x, const zm_tensor *t, zm_error *err)
     return ZM_OK;
 }
 
-zm_status zm_exec_new(zm_exec **out, zm_graph *g, const zm_exec_options *opt, zm_error *err)
+/* Everything but the memory. */
+static zm_status prepare(zm_exec **out, zm_graph *g, const zm_exec_options *opt, zm_error *err)
 {
     *out = NULL;
     int n = zm_graph_size(g);
@@ -61,6 +64,35 @@ zm_status zm_exec_new(zm_exec **out, zm_graph *g, const zm_exec_options *opt, zm
         if (t->leaf == ZM_COMPUTED && !t->op->is_view && !(opt && opt->reference_only))
             s = choose(x, t, err);
     }
+    if (s)
+        zm_exec_free(x);
+    else
+        *out = x;
+    return s;
+}
+
+zm_status zm_exec_measure(zm_exec_size *out, zm_graph *g, const zm_exec_options *opt, zm_error *err)
+{
+    zm_exec *x;
+    *out = (zm_exec_size){0};
+    zm_status s = prepare(&x, g, opt, err);
+    if (s)
+        return s;
+    out->work = zm_exec_bytes(x);
+    zm_stream_measure(g, &out->mapped, &out->window);
+    zm_exec_free(x);
+    return ZM_OK;
+}
+
+zm_status zm_exec_new(zm_exec **out, zm_graph *g, const zm_exec_options *opt, zm_error *err)
+{
+    *out = NULL;
+    zm_exec *x;
+    zm_status s = prepare(&x, g, opt, err);
+    if (s)
+        return s;
+    if (opt)
+        s = zm_stream_new(&x->stream, g, opt->resident_bytes, err);
     if (!s) {
         x->block = zm_aligned_alloc(x->plan.bytes);
         x->scratch = zm_aligned_alloc(x->scratch_bytes);
@@ -86,6 +118,7 @@ void zm_exec_free(zm_exec *x)
     for (int i = 0; x->node && i < zm_graph_size(x->g); i++)
         if (x->node[i].kernel && x->node[i].kernel->release)
             x->node[i].kernel->release(x->node[i].state);
+    zm_stream_free(x->stream);
     zm_plan_release(&x->plan);
     free(x->node);
     free(x->block);
@@ -95,6 +128,7 @@ void zm_exec_free(zm_exec *x)
 
 zm_status zm_exec_run(zm_exec *x, zm_error *err)
 {
+    zm_stream_begin(x->stream);
     for (int i = 0, n = zm_graph_size(x->g); i < n; i++) {
         zm_tensor *t = zm_graph_at(x->g, i);
         if (t->leaf == ZM_EXTERNAL && !t->data)
@@ -107,10 +141,12 @@ zm_status zm_exec_run(zm_exec *x, zm_error *err)
         }
         double start = x->seconds ? zm_now() : 0;
         const zm_kernel *k = x->node[i].kernel;
+        zm_stream_before(x->stream, i);
         if (k)
             k->run(t, x->node[i].state, x->scratch);
         else
             t->op->reference(t);
+        zm_stream_after(x->stream, i);
         if (x->seconds)
             x->seconds[i] += zm_now() - start;
     }
