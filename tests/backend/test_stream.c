@@ -95,7 +95,7 @@ int main(void)
     float *streamed = run(&m, x, LIMIT, &streamed_kb), *all = run(&m, x, 0, &all_kb);
     tap_ok(!memcmp(streamed, all, 8 * WIDTH * sizeof *all), "streamed and resident weights give the same bits");
     if (before < 0) {
-        tap_skip("this system does not tell resident file pages");
+        tap_skip("resident file pages", "this system does not tell resident file pages");
     } else {
         tap_ok(streamed_kb - before <= (LIMIT >> 10) + 4096, "%ld MB of %d stayed, %d were allowed",
                (streamed_kb - before) >> 10, LAYERS * LEAF >> 20, LIMIT >> 20);
