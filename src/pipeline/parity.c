@@ -11,6 +11,7 @@
 #include "base/mapfile.h"
 #include "pipeline/parity_clip.h"
 #include "pipeline/parity_dit.h"
+#include "pipeline/parity_mmdit.h"
 #include "pipeline/parity_pipeline.h"
 #include "pipeline/parity_sample.h"
 #include "pipeline/parity_text.h"
@@ -19,8 +20,8 @@
 #include "pipeline/parity_vae.h"
 
 const zm_parity_kind *const zm_parity_kinds[] = {
-    &zm_parity_pipeline, &zm_parity_clip,      &zm_parity_dit, &zm_parity_text, &zm_parity_vae, &zm_parity_sample,
-    &zm_parity_train,    &zm_parity_tokenizer, NULL,
+    &zm_parity_pipeline, &zm_parity_clip,  &zm_parity_dit,       &zm_parity_text,  &zm_parity_vae,
+    &zm_parity_sample,   &zm_parity_train, &zm_parity_tokenizer, &zm_parity_mmdit, NULL,
 };
 
 /* The io.safetensors being recomputed and which of its tensors somebody has read. */
