@@ -9,6 +9,7 @@
 #include "base/mapfile.h"
 #include "format/companion.h"
 #include "model/dit.h"
+#include "model/names.h"
 
 enum { SMALL_ELEMS = 1024, CONFIG_BYTES_MAX = 1 << 20 };
 
@@ -181,48 +182,44 @@ static char *config_text(const char *path)
     return text;
 }
 
-/* Dimension `axis` of PREFIX + name; -1 when there is no such tensor. */
-static int64_t dim_of(const zm_weights *w, const char *prefix, const char *name, int axis)
+/* Dimension `axis` of a tensor; -1 when there is no such one. */
+static int64_t dim_of(const zm_weights *w, const char *name, int axis)
 {
-    char full[256];
     const zm_weight *t;
-    snprintf(full, sizeof full, "%s%s", prefix, name);
-    return zm_weights_has(w, full) && !zm_weights_find(&t, w, full, NULL) && t->rank > axis ? t->dim[axis] : -1;
+    return zm_weights_has(w, name) && !zm_weights_find(&t, w, name, NULL) && t->rank > axis ? t->dim[axis] : -1;
 }
 
 /* Whether a config read from JSON is about these weights: other models may lie in the same directory. */
-static bool fits(const zm_dit_config *c, const zm_weights *w, const char *prefix)
+static bool fits(const zm_dit_config *c, const zm_weights *w)
 {
-    return dim_of(w, prefix, "patch_embedding.weight", 0) == c->dim &&
-           dim_of(w, prefix, "patch_embedding.weight", 1) == c->in_dim &&
-           dim_of(w, prefix, "blocks.0.ffn.0.weight", 0) == c->ffn_dim;
+    return dim_of(w, "patch_embedding.weight", 0) == c->dim && dim_of(w, "patch_embedding.weight", 1) == c->in_dim &&
+           dim_of(w, "blocks.0.ffn.0.weight", 0) == c->ffn_dim;
 }
 
-/* The official keys of the transformer in `w`, from a config that fits or from shapes; NULL when it is none. */
-static char *transformer_sizes(const zm_weights *w, const char *text)
+/* The official keys of the transformer in `path`, whatever its tensors are called, from a config that fits or from
+ * shapes; NULL when it is none. */
+static char *transformer_sizes(const char *path, const char *text)
 {
-    static const char *const prefixes[] = {"", "model.diffusion_model.", "diffusion_model."};
     static const char *const keys[] = {"dit", "model", ""}; /* ours, reference fixtures', official directories' */
-    const char *prefix = NULL;
+    zm_weights *w;
     zm_dit_config c;
     zm_json doc = {0};
     zm_error ignored = {0};
     bool found = false;
-    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes && !prefix; i++)
-        if (dim_of(w, prefixes[i], "patch_embedding.weight", 1) > 0)
-            prefix = prefixes[i];
-    if (!prefix)
+    if (zm_weights_open(&w, path, &ignored)) /* once more: here its tensors get official names */
         return NULL;
-    if (text && !zm_json_parse(&doc, text, strlen(text), "config.json", &ignored)) {
+    bool named = !zm_names_apply(w, ZM_PART_DIT, &ignored);
+    if (named && text && !zm_json_parse(&doc, text, strlen(text), "config.json", &ignored)) {
         for (size_t i = 0; i < sizeof keys / sizeof *keys && !found; i++) {
             zm_error_clear(&ignored);
             found = (!*keys[i] || zm_json_at(&doc, keys[i])) && !zm_dit_config_read(&c, &doc, keys[i], &ignored) &&
-                    fits(&c, w, prefix);
+                    fits(&c, w);
         }
         zm_json_close(&doc);
     }
     zm_error_clear(&ignored);
-    found = found || !zm_dit_config_detect(&c, w, prefix, &ignored);
+    found = found || (named && !zm_dit_config_detect(&c, w, "", &ignored));
+    zm_weights_free(w);
     return found ? zm_dit_config_json(&c) : NULL;
 }
 
@@ -242,7 +239,7 @@ static zm_status make_meta(zm_convert_plan *p, const zm_weights *w, const char *
     p->meta = calloc(n + 4, sizeof *p->meta);
     if (!p->meta || !p->arena)
         return zm_fail(err, ZM_E_NOMEM, "out of memory for the metadata of %s", path);
-    char *text = config_text(path), *sizes = transformer_sizes(w, text);
+    char *text = config_text(path), *sizes = transformer_sizes(path, text);
     const char *architecture = zm_weights_meta_str(w, "general.architecture"), *config = sizes;
     if (!config)
         config = zm_weights_meta_str(w, "zouma.config");

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "format/companion.h"
+
 enum { NUMBERS_MAX = 2, INDEX_MAX = 1 << 20 };
 
 static const struct {
@@ -172,33 +174,6 @@ bool zm_names_find(zm_names *out, const zm_weights *w, zm_model_part_kind part)
     return false;
 }
 
-static bool ends_with(const char *s, size_t n, const char *end)
-{
-    size_t m = strlen(end);
-    return n > m && !memcmp(s + n - m, end, m);
-}
-
-/* 8-bit files keep scales beside their tensors: "STEM.scale_weight" and "STEM.weight_scale" belong to "STEM.weight";
- * scales of activations and notes of other programs are not for us. */
-typedef enum { IS_TENSOR, IS_SCALE, IS_NOTHING } use;
-
-static use use_of(char *name)
-{
-    static const char *const scales[] = {".scale_weight", ".weight_scale"}, *const nothing[] = {".scale_input",
-                                                                                                ".input_scale",
-                                                                                                ".comfy_quant"};
-    size_t n = strlen(name);
-    for (size_t i = 0; i < sizeof scales / sizeof *scales; i++)
-        if (ends_with(name, n, scales[i])) {
-            strcpy(name + n - strlen(scales[i]), ".weight");
-            return IS_SCALE;
-        }
-    for (size_t i = 0; i < sizeof nothing / sizeof *nothing; i++)
-        if (ends_with(name, n, nothing[i]))
-            return IS_NOTHING;
-    return strcmp(name, "scaled_fp8") ? IS_TENSOR : IS_NOTHING;
-}
-
 typedef struct applying {
     const zm_weights *w;
     zm_names names;
@@ -249,11 +224,14 @@ static bool name_tensor(zm_weight_alias *a, const zm_weight *t, void *user)
     if (strncmp(t->name, ap->names.prefix, n) || strlen(t->name + n) + sizeof ".weight" > sizeof name)
         return false;
     strcpy(name, t->name + n);
-    use u = use_of(name);
+    char scaled[sizeof name];
+    zm_companion is = zm_companion_of(scaled, sizeof scaled, name);
+    if (is == ZM_COMPANION_SCALE)
+        strcpy(name, scaled);
     const zm_name_rule *rule;
-    if (u == IS_NOTHING || !zm_names_official(a->name, sizeof a->name, &rule, &ap->names, name))
+    if (is == ZM_COMPANION_NOTE || !zm_names_official(a->name, sizeof a->name, &rule, &ap->names, name))
         return false;
-    if (u == IS_SCALE) {
+    if (is == ZM_COMPANION_SCALE) {
         a->scale = true;
         return true;
     }
