@@ -1,4 +1,5 @@
-/* Reference fixtures, when they are there: every number that the official code computes, recomputed.
+/* Reference fixtures, the small ones of the tree and the full ones where they are: every number that the official code
+ * computes, recomputed.
  * SPDX-License-Identifier: MIT */
 #include "tap.h"
 
@@ -62,12 +63,30 @@ static void test_unknown(void)
 
 int main(void)
 {
-    static const char *const dirs[] = {"wan21-dit-t2v-tiny", "wan22-ti2v-5b-tiny", "wan22-i2v-a14b-tiny",
-                                       "wan21-dit-i2v-tiny", "umt5-encoder-tiny",  "schedulers",
-                                       "wan21-train-tiny",   "wan21-vae-tiny",     "wan22-vae-tiny"};
+    static const char *const golden[] = {"schedulers",         "tokenizer",      "umt5-encoder-tiny",
+                                         "wan22-ti2v-5b-tiny", "wan22-vae-tiny", "wan22-pipeline-ti2v-tiny"};
+    static const char *const dirs[] = {"schedulers",
+                                       "tokenizer",
+                                       "sd35-mmdit-tiny",
+                                       "umt5-encoder-tiny",
+                                       "wan21-clip-vision-tiny",
+                                       "wan21-dit-i2v-tiny",
+                                       "wan21-dit-t2v-tiny",
+                                       "wan21-pipeline-t2v-tiny",
+                                       "wan21-train-tiny",
+                                       "wan21-vae-tiny",
+                                       "wan22-i2v-a14b-tiny",
+                                       "wan22-pipeline-i2v-a14b-tiny",
+                                       "wan22-pipeline-ti2v-tiny",
+                                       "wan22-ti2v-5b-tiny",
+                                       "wan22-vae-tiny"};
     const char *root = getenv("ZM_FIXTURES");
     test_judgement();
     test_unknown();
+    for (size_t i = 0; i < sizeof golden / sizeof *golden; i++) {
+        tap_ok(zm_path_is_dir("tests/golden"), "the small fixtures are in the tree");
+        test_dir("tests/golden", golden[i]);
+    }
     for (size_t i = 0; i < sizeof dirs / sizeof *dirs; i++)
         test_dir(root ? root : "../shared/fixtures", dirs[i]);
     return tap_done();
