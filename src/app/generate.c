@@ -34,6 +34,7 @@ typedef struct options {
     zm_arg_list loras;
     double save_every;
     bool preview, json, quiet, resume, keep_latents;
+    size_t limit; /* bytes of --memory; 0: what the system can spare */
 } options;
 
 /* What the callbacks of a run need. */
@@ -197,38 +198,6 @@ static zm_status prepare(const options *o, const zm_model *m, const zm_image *im
     return zm_request_resolve(r, m, err);
 }
 
-/* How the phases of a model too big to be kept share the memory there is; refused here when they cannot. */
-static zm_status share_memory(zm_generator_options *out, const options *o, const zm_model *m, const zm_request *r,
-                              zm_error *err)
-{
-    zm_memory size;
-    zm_memory_plan plan;
-    size_t limit = 0;
-    *out = (zm_generator_options){0};
-    if (o->memory && !zm_memory_parse(&limit, o->memory))
-        return zm_fail(err, ZM_E_USAGE, "--memory %s is not a size; 8G and 512M are", o->memory);
-    if (m->keep && !o->memory)
-        return ZM_OK;
-    zm_memory_request q = {.width = r->width,
-                           .height = r->height,
-                           .frames = r->frames,
-                           .guided = r->guidance != 1 || r->guidance_low != 1,
-                           .given = r->first || r->last};
-    zm_status s = zm_memory_measure(&size, &m->config, &q, err);
-    if (!s)
-        s = zm_memory_plan_make(&plan, &size, limit, err);
-    if (s)
-        return s;
-    const struct {
-        zm_exec_options *to;
-        zm_phase of;
-    } row[] = {{&out->text, ZM_PHASE_TEXT},       {&out->picture, ZM_PHASE_IMAGE},   {&out->encode, ZM_PHASE_ENCODE},
-               {&out->denoise, ZM_PHASE_DENOISE}, {&out->denoise_low, ZM_PHASE_LOW}, {&out->decode, ZM_PHASE_DECODE}};
-    for (size_t i = 0; i < sizeof row / sizeof *row; i++)
-        row[i].to->resident_bytes = plan.resident[row[i].of];
-    return ZM_OK;
-}
-
 static zm_status film(const options *o, zm_model *m, const zm_request *r, const zm_writer_options *w, show *sh,
                       const zm_saving *saving, zm_error *err)
 {
@@ -245,8 +214,10 @@ static zm_status film(const options *o, zm_model *m, const zm_request *r, const 
                       .stop = &zm_app_stop};
     *sh = (show){.out = o->out, .as = w, .quiet = o->quiet};
     zm_preview_init(&sh->preview, o->preview ? stderr : NULL, false);
+    zm_status s = zm_generator_fit(&how, m, r, o->limit, err);
     sh->always = !m->keep;
-    zm_status s = share_memory(&how, o, m, r, err);
+    if (!s && o->preview && !m->keep)
+        on_note(sh, "the picture forming is drawn only where the whole model is in memory at once");
     if (!s)
         s = zm_generator_new(&g, m, r, &how, err);
     if (!s)
@@ -328,6 +299,10 @@ static int run(options *o)
         fprintf(
             stderr,
             "zouma generate: the prompt is empty; say what the video should show, for example \"a red ball bounces on the grass\"\n");
+        return 2;
+    }
+    if (o->memory && !zm_memory_parse(&o->limit, o->memory)) {
+        fprintf(stderr, "zouma generate: --memory %s is not a size; 8G and 512M are\n", o->memory);
         return 2;
     }
 #ifdef _OPENMP

@@ -44,6 +44,13 @@ typedef struct zm_generator_options {
     zm_exec_options text, picture, encode, denoise, denoise_low, decode;
 } zm_generator_options;
 
+/* Options under which a clip of this request stays within `limit` bytes (0: what the system can spare): weights that do
+ * not fit are streamed, both branches of guidance run at once where that fits or spares a second reading of the weights,
+ * and a model that keeps its parts no longer does where they do not fit beside each other.  Nothing is measured for a
+ * model that keeps its parts when there is no limit.  ZM_E_NOMEM: even the least is too much (with the size needed). */
+ZM_MUST zm_status zm_generator_fit(zm_generator_options *out, zm_model *m, const zm_request *r, size_t limit,
+                                   zm_error *err);
+
 /* Prepared graphs of one model and size: several clips can be made with it. */
 typedef struct zm_generator zm_generator;
 /* r: resolved; only its sizes and whether guidance is 1 matter here.  m is borrowed, and opens its parts when they are

@@ -20,6 +20,7 @@ refuses "an option without its value" 2 "--seed needs a value" "$out" make "a ba
 refuses "a number that is none" 2 "--steps is \"many\"" "$out" make "a ball" --steps many
 refuses "a number out of range" 2 "--steps" "$out" make "a ball" --steps 0
 refuses "a size that is none" 2 "--size is \"32by32\"" "$out" make "a ball" --size 32by32
+refuses "a memory that is none" 2 "--memory lots is not a size" "$out" make "a ball" --memory lots
 refuses "two prompts" 2 "one argument too many" "$out" make a ball
 refuses "a device that is not there" 2 "device" "$out" make "a ball" --device quantum
 refuses "world without a place" 2 "where to" "" "$zouma" world
@@ -33,6 +34,8 @@ refuses "a solver that is not there" 2 "solver" "$out" make "a ball" --solver ma
 refuses "a name that says no container" 1 "must end in" "$dir/clip.doc" "$zouma" generate -m "$tiny" -o "$dir/clip.doc" "a ball"
 refuses "a folder that is not there" 1 "cannot|No such" "$dir/none/clip.mp4" "$zouma" generate -m "$tiny" -o "$dir/none/clip.mp4" "a ball"
 refuses "a folder for a name" 1 "." "" "$zouma" generate -m "$tiny" -o "$dir/" "a ball"
+
+refuses "too little memory" 1 "needs [0-9]+M at least" "$out" make "a ball" --memory 1M --quiet
 
 # ---- pictures and adapters
 echo "no picture" >"$dir/words.png"
