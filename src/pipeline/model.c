@@ -41,6 +41,7 @@ static void part_close(zm_part *p)
     zm_text_encoder_free(p->text);
     zm_vae_free(p->vae);
     zm_clip_free(p->clip);
+    zm_adapter_free(p->adapter);
     zm_params_free(p->params);
     zm_weights_free(p->file);
     *p = (zm_part){0};
@@ -73,21 +74,18 @@ static zm_status part_declare(zm_part *p, const zm_model_config *c, zm_model_par
 
 static zm_status apply_loras(zm_model *m, zm_part *p, zm_error *err)
 {
-    zm_status s = ZM_OK;
+    if (!m->n_lora)
+        return ZM_OK;
+    zm_status s = zm_adapter_new(&p->adapter, p->params, err);
     for (int i = 0; !s && i < m->n_lora; i++) {
         zm_weights *w = NULL;
-        zm_lora *l = NULL;
+        int skipped;
         s = zm_weights_open(&w, m->lora[i].path, err);
         if (!s)
-            s = zm_lora_open(&l, w, p->params, err);
-        if (!s)
-            s = zm_lora_merge(p->params, l, m->lora[i].strength, err);
-        zm_lora_free(l);
+            s = zm_adapter_add(p->adapter, w, m->lora[i].strength, &skipped, err);
         zm_weights_free(w);
-        if (s)
-            zm_error_prefix(err, "%s", m->lora[i].path);
     }
-    return s;
+    return s ? s : zm_adapter_apply(p->adapter, &p->attached, err);
 }
 
 zm_status zm_model_need(zm_model *m, zm_model_part_kind kind, zm_error *err)

@@ -3,6 +3,7 @@
 #ifndef ZM_PIPELINE_MODEL_H
 #define ZM_PIPELINE_MODEL_H
 
+#include "model/adapter.h"
 #include "model/clip.h"
 #include "model/models.h"
 #include "model/vae.h"
@@ -16,7 +17,9 @@ typedef struct zm_part {
     zm_text_encoder *text;
     zm_vae *vae;
     zm_clip *clip;
-    bool open; /* declared and filled */
+    zm_adapter *adapter;     /* NULL: none */
+    const zm_lora *attached; /* what graphs of this part must attach; NULL: nothing */
+    bool open;               /* declared and filled */
 } zm_part;
 
 /* Adapters of the transformer, applied whenever it is opened. */

@@ -100,6 +100,8 @@ static zm_status open_once(zm_network *n, expert *e, const zm_part *part, const 
     if (!(e->once = zm_graph_new()))
         return zm_fail(err, ZM_E_NOMEM, "out of memory for a graph");
     zm_build b = zm_build_begin(e->once, part->params, false, false);
+    if (part->attached)
+        zm_lora_attach(&b, part->attached);
     e->context = zm_input(e->once, ZM_F32, ZM_SHAPE(n->batch, e->rows, c->text_dim), "context");
     if (n->image_tokens)
         e->image = zm_input(e->once, ZM_F32, ZM_SHAPE(n->batch, n->image_tokens, c->img_dim), "image");
@@ -113,6 +115,8 @@ static zm_status open_step(zm_network *n, expert *e, const zm_part *part, const 
     if (!(e->g = zm_graph_new()))
         return zm_fail(err, ZM_E_NOMEM, "out of memory for a graph");
     zm_build b = zm_build_begin(e->g, part->params, false, false);
+    if (part->attached)
+        zm_lora_attach(&b, part->attached);
     e->in = zm_dit_input_leaves(&b, part->dit,
                                 &(zm_dit_sizes){.batch = n->batch,
                                                 .frames = n->size.frames,

@@ -90,9 +90,11 @@ void zm_stream_measure(const zm_graph *g, size_t *mapped, size_t *window)
 }
 
 /* As many as fit beside the window stay: the first ones, so that the beginning of a run waits for nothing. */
-static void choose(zm_stream *s, size_t resident_bytes, size_t window)
+static void choose(zm_stream *s, size_t resident_bytes, size_t mapped, size_t window)
 {
     size_t room = resident_bytes > window ? resident_bytes - window : 0, used = 0;
+    if (mapped <= resident_bytes) /* all stay while the graph lives */
+        room = mapped;
     for (int i = 0; i < s->n; i++) {
         s->leaf[i].stays = used + s->leaf[i].bytes <= room;
         used += s->leaf[i].stays ? s->leaf[i].bytes : 0;
@@ -110,15 +112,11 @@ zm_status zm_stream_new(zm_stream **out, const zm_graph *g, size_t resident_byte
     if (!s || !(s->leaf = list(g, &s->n)))
         goto no_memory;
     weigh(s->leaf, s->n, &mapped, &window);
-    if (mapped <= resident_bytes) {
-        zm_stream_free(s);
-        return ZM_OK;
-    }
     s->order = malloc(nodes * sizeof *s->order);
     s->chain = malloc(((size_t)s->n + 1) * sizeof *s->chain);
     if (!s->order || !s->chain)
         goto no_memory;
-    choose(s, resident_bytes, window);
+    choose(s, resident_bytes, mapped, window);
     for (size_t i = 0; i < nodes; i++)
         s->order[i] = -1;
     for (int i = 0; i < s->n; i++) {

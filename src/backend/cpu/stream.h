@@ -12,8 +12,9 @@
 
 typedef struct zm_stream zm_stream;
 
-/* resident_bytes: of mapped leaves at a time; 0, SIZE_MAX or enough for all of them: *out is NULL, nothing is streamed.
- * Fewer than the window (see zm_stream_measure) are taken as the window.  ZM_E_NOMEM. */
+/* resident_bytes: of mapped leaves at a time; 0, SIZE_MAX: *out is NULL, nothing is streamed or dropped.  Enough for all
+ * of them: they stay until zm_stream_free.  Fewer than the window (see zm_stream_measure) are taken as the window.
+ * ZM_E_NOMEM. */
 ZM_MUST zm_status zm_stream_new(zm_stream **out, const zm_graph *g, size_t resident_bytes, zm_error *err);
 /* Drops the pages of every mapped leaf, those that stayed too.  NULL is fine. */
 void zm_stream_free(zm_stream *s);
