@@ -3,6 +3,7 @@
 #include "app/parity.h"
 
 #include <stdio.h>
+#include <sys/stat.h>
 
 #include "app/common.h"
 #include "pipeline/parity.h"
@@ -14,6 +15,13 @@ static void print_line(void *user, const char *text)
     (void)user;
     puts(text);
     fflush(stdout);
+}
+
+/* A pattern of the shell names the README beside the directories, too. */
+static bool is_plain_file(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISREG(st.st_mode);
 }
 
 int zm_cmd_parity(int argc, char **argv)
@@ -29,13 +37,22 @@ int zm_cmd_parity(int argc, char **argv)
         return zm_app_report("parity", &err);
     }
     zm_parity_report r = {.line = print_line};
-    int errors = 0;
+    int errors = 0, files = 0;
     for (int i = 0; i < n; i++) {
         zm_error_clear(&err);
+        if (is_plain_file(dirs[i])) {
+            printf("skip %s: a file, not a directory of reference tensors\n", dirs[i]);
+            files++;
+            continue;
+        }
         if (zm_parity_run(dirs[i], &r, &err)) {
             zm_app_report("parity", &err);
             errors++;
         }
+    }
+    if (files == n) {
+        zm_fail(&err, ZM_E_USAGE, "%s: a file; name a directory of reference tensors", dirs[0]);
+        return zm_app_report("parity", &err);
     }
     printf("%d passed, %d failed", r.passed, r.failed + errors);
     if (errors)
