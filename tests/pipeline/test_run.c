@@ -1,5 +1,5 @@
 /* Whole runs of a tiny model: the same clip in every way of running it, interrupted anywhere and resumed, two experts,
- * pictures, and states that are refused.
+ * pictures, states that are refused, and steps that allocate nothing.
  * SPDX-License-Identifier: MIT */
 #include "tap.h"
 
@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/mapfile.h"
+#include "count_allocations.h"
 #include "format/safetensors_write.h"
 #include "pipeline/generate.h"
 #include "pipeline/state.h"
@@ -150,6 +151,7 @@ typedef struct outcome {
     uint8_t rgb[FRAMES * WIDTH * HEIGHT * 3];
     int frames, stop_after; /* steps; 0: never */
     volatile sig_atomic_t stop;
+    long allocations[STEPS + 1]; /* when so many steps were done */
     char note[512];
 } outcome;
 
@@ -166,6 +168,8 @@ static void on_step(void *user, int done, int total)
 {
     outcome *o = user;
     (void)total;
+    if (done <= STEPS)
+        o->allocations[done] = allocations;
     o->stop = o->stop_after && done >= o->stop_after;
 }
 
@@ -238,6 +242,17 @@ static void test_ways(const char *what, zm_model *m, zm_request r)
         open |= m->part[k].open;
     tap_ok(!open, "%s: nothing stays open", what);
     m->keep = true;
+}
+
+/* The first step may make what the others share; no other allocates anything. */
+static void test_allocations(const char *what, zm_model *m, zm_request r)
+{
+    static outcome o;
+    zm_error err = {0};
+    zm_status s = shoot(m, r, NULL, 0, false, &o, &err);
+    tap_ok(!s, "%s: a clip %s", what, err.text);
+    for (int done = 2; done <= STEPS; done++)
+        tap_equal_i64(o.allocations[done] - o.allocations[done - 1], 0, "allocations of a later step");
 }
 
 static void test_resume(const char *what, zm_model *m, zm_request r, bool drop)
@@ -371,6 +386,8 @@ int main(void)
     zm_model *m = make_model("ti2v", 0, false, false);
     test_ways("text", m, ask("unipc"));
     test_ways("given frame", m, with);
+    test_allocations("text", m, ask("unipc"));
+    test_allocations("given frame", m, with);
     test_resume("unipc", m, ask("unipc"), false);
     test_resume("dpmpp", m, ask("dpmpp"), true);
     test_resume("euler", m, ask("euler"), false);

@@ -6,48 +6,12 @@
 
 #include "backend/backend.h"
 #include "base/rng.h"
+#include "count_allocations.h"
 #include "ops/ops.h"
 #include "tap.h"
 #include "tensor/plan.h"
 
 static zm_rng fresh;
-
-/* ---- counting allocations of our own code ---- */
-
-static long allocations;
-
-void *__real_malloc(size_t n);
-void *__real_calloc(size_t n, size_t each);
-void *__real_realloc(void *p, size_t n);
-void *__real_aligned_alloc(size_t align, size_t n);
-void *__wrap_malloc(size_t n);
-void *__wrap_calloc(size_t n, size_t each);
-void *__wrap_realloc(void *p, size_t n);
-void *__wrap_aligned_alloc(size_t align, size_t n);
-
-void *__wrap_malloc(size_t n)
-{
-    __atomic_add_fetch(&allocations, 1, __ATOMIC_RELAXED);
-    return __real_malloc(n);
-}
-
-void *__wrap_calloc(size_t n, size_t each)
-{
-    __atomic_add_fetch(&allocations, 1, __ATOMIC_RELAXED);
-    return __real_calloc(n, each);
-}
-
-void *__wrap_realloc(void *p, size_t n)
-{
-    __atomic_add_fetch(&allocations, 1, __ATOMIC_RELAXED);
-    return __real_realloc(p, n);
-}
-
-void *__wrap_aligned_alloc(size_t align, size_t n)
-{
-    __atomic_add_fetch(&allocations, 1, __ATOMIC_RELAXED);
-    return __real_aligned_alloc(align, n);
-}
 
 /* ---- random graphs ---- */
 
