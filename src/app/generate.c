@@ -31,6 +31,7 @@ typedef struct options {
     int64_t frames, steps, seed, threads, scale;
     double seconds, fps, guidance, shift;
     const char *image, *last;
+    zm_model_files files;
     zm_arg_list loras;
     double save_every;
     bool preview, json, quiet, resume, keep_latents;
@@ -272,7 +273,7 @@ static zm_status make_all(options *o, const char *model, zm_error *err)
         o->seed = (int64_t)seed;
     if (o->seed < 0)
         o->seed = (int64_t)(((uint64_t)time(NULL) * 2654435761u ^ (uint64_t)getpid() << 16) & 0x7fffffff);
-    zm_status s = zm_model_open(&m, model, err);
+    zm_status s = zm_model_open_with(&m, model, &o->files, err);
     if (!s)
         s = add_loras(o, m, err);
     if (!s && o->image)
@@ -331,7 +332,14 @@ int zm_cmd_generate(int argc, char **argv)
     const zm_arg args[] = {
         {"--output", 'o', ZM_ARG_STR, &o.out, 0, 0, "FILE",
          "what to write: .mp4 .webm .gif .png .apng, or frames as name-%03d.png [clip.mp4]"},
-        {"--model", 'm', ZM_ARG_STR, &o.model, 0, 0, "MODEL", "model directory [the bundled one]"},
+        {"--model", 'm', ZM_ARG_STR, &o.model, 0, 0, "MODEL",
+         "model directory, or one file of a transformer with the other parts around it [the bundled one]"},
+        {"--text-encoder", 0, ZM_ARG_STR, &o.files.text_encoder, 0, 0, "FILE", "this one instead of the model's"},
+        {"--vae", 0, ZM_ARG_STR, &o.files.vae, 0, 0, "FILE", "video autoencoder"},
+        {"--image-encoder", 0, ZM_ARG_STR, &o.files.image_encoder, 0, 0, "FILE",
+         "CLIP, for models that look at --image"},
+        {"--low-noise", 0, ZM_ARG_STR, &o.files.low_noise, 0, 0, "FILE", "second expert of a Wan 2.2 A14B model"},
+        {"--tokenizer", 0, ZM_ARG_STR, &o.files.tokenizer, 0, 0, "FILE", "tokenizer.json or spiece.model"},
         {"--image", 0, ZM_ARG_STR, &o.image, 0, 0, "FILE", "picture that the clip begins with"},
         {"--last", 0, ZM_ARG_STR, &o.last, 0, 0, "FILE", "picture that it ends with, for models that take two"},
         {"--lora", 0, ZM_ARG_LIST, &o.loras, 0, 0, "FILE[:STRENGTH]",

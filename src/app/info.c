@@ -63,37 +63,80 @@ static json_t *tensor_row(const zm_weight *t)
                      (json_int_t)t->bytes);
 }
 
-/* What the tensors' names and shapes say, where a family knows them. */
-static void add_kind(json_t *j, const zm_weights *w)
+static bool has_name_with(const zm_weights *w, const char *word)
 {
-    zm_dit_config dit;
-    zm_text_config text;
-    zm_vae_config vae;
-    zm_error ignored = {0};
-    char *sizes = NULL;
-    const char *what = NULL;
-    if (!zm_dit_config_detect(&dit, w, "", &ignored)) {
-        const zm_model_family *f = zm_model_family_detect(&dit, false);
-        what = "diffusion transformer";
-        sizes = zm_dit_config_json(&dit);
-        if (f)
-            json_object_set_new(j, "family", json_string(f->name));
-    } else if (!zm_text_config_detect(&text, w, "", &ignored)) {
-        what = "text encoder";
-        sizes = zm_text_config_json(&text);
-    } else if (!zm_vae_config_detect(&vae, w, "", &ignored)) {
-        what = "video autoencoder";
-        sizes = zm_vae_config_json(&vae);
-    }
-    if (what)
-        json_object_set_new(j, "network", json_string(what));
-    json_t *parsed = sizes ? json_loads(sizes, 0, NULL) : NULL;
-    if (parsed)
-        json_object_set_new(j, "sizes", parsed);
-    free(sizes);
+    for (size_t i = 0; i < zm_weights_count(w); i++)
+        if (strstr(zm_weights_at(w, i)->name, word))
+            return true;
+    return false;
 }
 
-static json_t *weights_json(const zm_weights *w, bool tensors)
+static char *dit_sizes(const zm_weights *w)
+{
+    zm_dit_config c;
+    return zm_dit_config_detect(&c, w, "", NULL) ? NULL : zm_dit_config_json(&c);
+}
+
+static char *text_sizes(const zm_weights *w)
+{
+    zm_text_config c;
+    return zm_text_config_detect(&c, w, "", NULL) ? NULL : zm_text_config_json(&c);
+}
+
+static char *vae_sizes(const zm_weights *w)
+{
+    zm_vae_config c;
+    return zm_vae_config_detect(&c, w, "", NULL) ? NULL : zm_vae_config_json(&c);
+}
+
+/* Networks that a file may hold, and how it is used. */
+static const struct network {
+    const char *what;
+    int part; /* zm_model_part_kind, -1: none of a text-to-video model */
+    char *(*sizes)(const zm_weights *w);
+    const char *word; /* in the names of its tensors, for what has no sizes */
+    const char *use;
+} networks[] = {
+    {"diffusion transformer", ZM_PART_DIT, dit_sizes, NULL, "zouma generate -m %s \"PROMPT\""},
+    {"text encoder", ZM_PART_TEXT, text_sizes, NULL, "zouma generate -m MODEL --text-encoder %s \"PROMPT\""},
+    {"video autoencoder", ZM_PART_VAE, vae_sizes, NULL, "zouma generate -m MODEL --vae %s \"PROMPT\""},
+    {"image encoder", ZM_PART_CLIP, NULL, NULL,
+     "zouma generate -m MODEL --image-encoder %s --image PICTURE \"PROMPT\""},
+    {"adapter (LoRA)", -1, NULL, "lora", "zouma generate -m MODEL --lora %s \"PROMPT\""},
+    {"picture transformer of Stable Diffusion 3", -1, NULL, "joint_blocks.0.",
+     "zouma parity DIR checks this network; no command makes pictures with it"},
+};
+
+/* What the tensors' names and shapes say, where a family knows them: of a lone file all that it holds. */
+static void add_kind(json_t *j, zm_weights *w)
+{
+    zm_names names;
+    for (size_t i = 0; i < sizeof networks / sizeof *networks; i++) {
+        const struct network *n = &networks[i];
+        zm_weights *own = NULL;
+        bool there = n->part >= 0 ? zm_names_find(&names, w, (zm_model_part_kind)n->part) : has_name_with(w, n->word);
+        char *sizes = n->part >= 0 && n->sizes ? n->sizes(w) : NULL; /* also of tiny networks under official names */
+        if (there && !sizes && n->sizes && !zm_weights_open(&own, zm_weights_path(w), NULL) &&
+            !zm_names_apply(own, (zm_model_part_kind)n->part, NULL))
+            sizes = n->sizes(own);
+        zm_weights_free(own);
+        if (!there && !sizes)
+            continue;
+        json_t *known = json_object_get(j, "network");
+        json_object_set_new(j, "network",
+                            known ? json_sprintf("%s, %s", json_string_value(known), n->what) : json_string(n->what));
+        if (there && names.scheme && n->part >= 0)
+            json_object_set_new(j, "names", json_string(names.scheme->name));
+        if (!json_object_get(j, "use"))
+            json_object_set_new(j, "use", json_sprintf(n->use, zm_weights_path(w)));
+        json_t *parsed = sizes && !json_object_get(j, "sizes") ? json_loads(sizes, 0, NULL) : NULL;
+        if (parsed)
+            json_object_set_new(j, "sizes", parsed);
+        free(sizes);
+    }
+}
+
+static json_t *weights_json(zm_weights *w, bool tensors)
 {
     json_t *dtypes = json_object(), *rows = tensors ? json_array() : NULL;
     json_int_t elems = 0, bytes = 0;
@@ -140,6 +183,45 @@ static zm_status add_part(json_t *parts, const char *name, const char *path, boo
     return s;
 }
 
+/* Names under which a part is usually published, for a model that lacks it. */
+static const char *where_from(const zm_model_config *c, zm_model_part_kind part)
+{
+    switch (part) {
+    case ZM_PART_TEXT:
+        return "models_t5_umt5-xxl-enc-bf16.pth, or --text-encoder FILE";
+    case ZM_PART_VAE:
+        return c->dit.out_dim == 48 ? "Wan2.2_VAE.pth, or --vae FILE" : "Wan2.1_VAE.pth, or --vae FILE";
+    case ZM_PART_CLIP:
+        return "models_clip_open-clip-xlm-roberta-large-vit-huge-14.pth, or --image-encoder FILE";
+    default:
+        return "the transformer's weights";
+    }
+}
+
+static json_t *missing_parts(const zm_model_config *c)
+{
+    json_t *list = json_array();
+    for (int k = 0; k < ZM_PART_COUNT; k++) {
+        zm_model_part_kind part = (zm_model_part_kind)k;
+        if (zm_model_part_path(c, part) || part == ZM_PART_DIT_LOW || (part == ZM_PART_CLIP && c->dit.img_dim == 0))
+            continue;
+        json_array_append_new(list, json_sprintf("%s (%s)", zm_model_part_name(part), where_from(c, part)));
+    }
+    if (!c->tokenizer_path && c->text_path)
+        json_array_append_new(
+            list, json_string("tokenizer (google/umt5-xxl/spiece.model or tokenizer.json, or --tokenizer FILE; "
+                              "not needed when the text encoder's file carries it)"));
+    return list;
+}
+
+static json_t *command_for(const zm_model_config *c, const char *path)
+{
+    bool picture = !strcmp(c->dit.model_type, "i2v") || !strcmp(c->dit.model_type, "flf2v");
+    bool last = !strcmp(c->dit.model_type, "flf2v");
+    return json_sprintf("zouma generate -m %s%s%s \"PROMPT\" -o clip.mp4", path, picture ? " --image FIRST.png" : "",
+                        last ? " --last LAST.png" : "");
+}
+
 static zm_status model_json(json_t **out, const char *path, bool tensors, zm_error *err)
 {
     zm_model_config c;
@@ -148,24 +230,43 @@ static zm_status model_json(json_t **out, const char *path, bool tensors, zm_err
     if (s)
         return s;
     json_t *parts = json_object();
-    s = add_part(parts, "diffusion transformer", c.dit_path, tensors, err);
-    if (!s)
-        s = add_part(parts, "text encoder", c.text_path, tensors, err);
-    if (!s)
-        s = add_part(parts, "video autoencoder", c.vae_path, tensors, err);
+    for (int k = 0; !s && k < ZM_PART_COUNT; k++)
+        s = add_part(parts, zm_model_part_name((zm_model_part_kind)k), zm_model_part_path(&c, (zm_model_part_kind)k),
+                     tensors, err);
+    char *told = zm_dit_config_json(&c.dit); /* the config knows what tensors cannot tell: heads, lengths */
+    json_t *transformer = json_object_get(parts, zm_model_part_name(ZM_PART_DIT)),
+           *sizes = told ? json_loads(told, 0, NULL) : NULL;
+    if (transformer && sizes)
+        json_object_set(transformer, "sizes", sizes);
+    json_decref(sizes);
+    free(told);
     char *detector = zm_path_join(path, "detector.gguf");
     if (!s && detector && zm_path_is_file(detector))
         s = add_part(parts, "detector", detector, tensors, err);
     free(detector);
-    if (s)
-        json_decref(parts);
-    else if (!(*out = json_pack("{s:s, s:s, s:s, s:s, s:{s:i, s:i, s:i, s:f}, s:{s:i, s:f, s:f, s:s}, s:o, s:O}",
-                                "path", path, "name", c.name, "family", c.family->name, "summary", c.family->summary,
-                                "video", "width", c.video.width, "height", c.video.height, "frames", c.video.frames,
-                                "fps", c.video.fps, "sampling", "steps", c.sampling.steps, "guidance",
-                                c.sampling.guidance, "shift", c.sampling.shift, "solver", c.sampling.solver, "parts",
-                                parts, "config", c.json.root)))
+    json_t *j = s ? NULL
+                  : json_pack("{s:s, s:s, s:s, s:s}", "path", path, "name", c.name, "family", c.family->name, "summary",
+                              c.family->summary);
+    if (!s && !j)
         s = zm_fail(err, ZM_E_NOMEM, "%s: out of memory", path);
+    if (s) {
+        json_decref(parts);
+    } else {
+        json_object_set_new(j, "video",
+                            json_pack("{s:i, s:i, s:i, s:f}", "width", c.video.width, "height", c.video.height,
+                                      "frames", c.video.frames, "fps", c.video.fps));
+        json_object_set_new(j, "sampling",
+                            json_pack("{s:i, s:f, s:f, s:s}", "steps", c.sampling.steps, "guidance",
+                                      c.sampling.guidance, "shift", c.sampling.shift, "solver", c.sampling.solver));
+        json_object_set_new(j, "parts", parts);
+        if (c.json.root)
+            json_object_set(j, "config", c.json.root);
+        json_t *missing = missing_parts(&c);
+        bool runs = c.dit_path && c.vae_path && c.text_path;
+        json_object_set_new(j, "missing", missing);
+        json_object_set_new(j, "run", runs ? command_for(&c, path) : json_null());
+        *out = j;
+    }
     zm_model_config_close(&c);
     return s;
 }
@@ -187,7 +288,7 @@ static void print_weights(const json_t *j, const char *title)
     printf("  %-14s %s, %" JSON_INTEGER_FORMAT " tensors, %" JSON_INTEGER_FORMAT " parameters, %.1f MB\n", "container",
            json_string_value(json_object_get(j, "container")), json_integer_value(json_object_get(j, "tensors")),
            json_integer_value(json_object_get(j, "parameters")), mb);
-    static const char *const key[] = {"dtypes", "network", "family", "sizes"};
+    static const char *const key[] = {"dtypes", "network", "names", "sizes"};
     for (size_t i = 0; i < sizeof key / sizeof *key; i++)
         if (json_object_get(j, key[i]))
             print_compact(key[i], json_object_get(j, key[i]));
@@ -214,6 +315,25 @@ static void print_model(const json_t *j)
     const char *name;
     json_t *part;
     json_object_foreach(json_object_get(j, "parts"), name, part) print_weights(part, name);
+    size_t i;
+    json_array_foreach(json_object_get(j, "missing"), i, part)
+    {
+        printf("missing: %s\n", json_string_value(part));
+    }
+    if (json_is_string(json_object_get(j, "run")))
+        printf("run: %s\n", json_string_value(json_object_get(j, "run")));
+}
+
+static bool has_config(const char *dir)
+{
+    static const char *const names[] = {"config.json", "high_noise_model/config.json", "model_index.json"};
+    bool any = false;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char *path = zm_path_join(dir, "%s", names[i]);
+        any |= path && zm_path_is_file(path);
+        free(path);
+    }
+    return any;
 }
 
 int zm_cmd_info(int argc, char **argv)
@@ -233,12 +353,32 @@ int zm_cmd_info(int argc, char **argv)
         fprintf(stderr, "zouma info: of what?  usage: zouma info %s\n", usage);
         return 2;
     }
-    char *config = zm_path_join(words[0], "config.json");
-    bool model = config && zm_path_is_file(config);
-    free(config);
     zm_error err = {0};
-    json_t *j;
-    zm_status s = model ? model_json(&j, words[0], tensors, &err) : file_json(&j, words[0], tensors, &err);
+    json_t *j = NULL;
+    zm_status s = ZM_OK;
+    bool model = zm_path_is_dir(words[0]);
+    if (!model) {
+        s = file_json(&j, words[0], tensors, &err);
+        const char *network = s ? NULL : json_string_value(json_object_get(j, "network"));
+        /* of a transformer, what lies around it is of interest */
+        if (network && strstr(network, zm_model_part_name(ZM_PART_DIT)) == network) {
+            json_t *whole = NULL;
+            zm_error why = {0};
+            model = !model_json(&whole, words[0], tensors, &why);
+            if (!model)
+                json_object_set_new(j, "use", json_sprintf("not yet: %s", why.text));
+            json_t *gone = model ? j : NULL;
+            j = model ? whole : j;
+            json_decref(gone);
+        }
+    } else if (has_config(words[0])) {
+        s = model_json(&j, words[0], tensors, &err);
+    } else if (file_json(&j, words[0], tensors, &err)) { /* shards of one network, or files of several */
+        zm_error_clear(&err);
+        s = model_json(&j, words[0], tensors, &err);
+    } else {
+        model = false;
+    }
     if (s)
         return zm_app_report("info", &err);
     if (as_json) {
@@ -250,6 +390,8 @@ int zm_cmd_info(int argc, char **argv)
         print_model(j);
     } else {
         print_weights(j, "weights");
+        if (json_object_get(j, "use"))
+            printf("run: %s\n", json_string_value(json_object_get(j, "use")));
     }
     json_decref(j);
     return 0;

@@ -1,117 +1,15 @@
-/* The table of model families, and reading model directories.
+/* Reading model directories and files.
  * SPDX-License-Identifier: MIT */
 #include "model/models.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/mapfile.h"
-
-static bool is_ti2v(const zm_dit_config *c, bool experts)
-{
-    return !experts && !strcmp(c->model_type, "ti2v");
-}
-
-static bool is_wan21_i2v(const zm_dit_config *c, bool experts)
-{
-    return !experts && !strcmp(c->model_type, "i2v") && c->img_dim > 0;
-}
-
-static bool is_wan22_i2v(const zm_dit_config *c, bool experts)
-{
-    (void)experts; /* Wan 2.1 has no such network, so that one expert alone is known too */
-    return !strcmp(c->model_type, "i2v") && c->img_dim == 0;
-}
-
-static bool is_wan21_t2v(const zm_dit_config *c, bool experts)
-{
-    return !experts && !strcmp(c->model_type, "t2v");
-}
-
-static bool is_wan22_t2v(const zm_dit_config *c, bool experts)
-{
-    return experts && !strcmp(c->model_type, "t2v");
-}
-
-static bool is_wan21_flf2v(const zm_dit_config *c, bool experts)
-{
-    return !experts && !strcmp(c->model_type, "flf2v") && c->img_dim > 0;
-}
-
-/* The official defaults: picture models are also steered away from a shaking camera, or from cuts. */
-#define WAN_NEGATIVE                                                                                                                                                            \
-    "色调艳丽，过曝，静态，细节模糊不清，字幕，风格，作品，画作，画面，静止，整体发灰，最差质量，低质量，JPEG压缩残留，" \
-    "丑陋的，残缺的，多余的手指，画得不好的手部，画得不好的脸部，畸形的，毁容的，形态畸形的肢体，手指融合，"                 \
-    "静止不动的画面，杂乱的背景，三条腿，背景人很多，倒着走"
-
-static const char wan21_paper[] = "Wan team 2025, arXiv:2503.20314";
-
-/* Defaults are those of the official configs and of their command line. */
-const zm_model_family zm_model_families[] = {
-    {.name = "wan22-ti2v",
-     .summary = "text and image to video, a timestep per latent frame",
-     .detect = is_ti2v,
-     .sampling = {.steps = 50, .guidance = 5, .shift = 5, .solver = "unipc"},
-     .video = {1280, 704, 121, 24},
-     .frame_timesteps = true,
-     .negative = WAN_NEGATIVE,
-     .paper = wan21_paper},
-    {.name = "wan21-t2v",
-     .summary = "text to video",
-     .detect = is_wan21_t2v,
-     .sampling = {.steps = 50, .guidance = 5, .shift = 5, .solver = "unipc"},
-     .video = {832, 480, 81, 16},
-     .negative = WAN_NEGATIVE,
-     .paper = wan21_paper},
-    {.name = "wan21-i2v",
-     .summary = "image to video with CLIP picture features",
-     .detect = is_wan21_i2v,
-     .sampling = {.steps = 40, .guidance = 5, .shift = 3, .solver = "unipc"},
-     .video = {832, 480, 81, 16},
-     .negative = "镜头晃动，" WAN_NEGATIVE,
-     .paper = wan21_paper},
-    {.name = "wan21-flf2v",
-     .summary = "from a first picture to a last one, with CLIP picture features",
-     .detect = is_wan21_flf2v,
-     .sampling = {.steps = 50, .guidance = 5, .shift = 16, .solver = "unipc"},
-     .video = {1280, 720, 81, 16},
-     .negative = "镜头切换，镜头晃动，" WAN_NEGATIVE,
-     .paper = wan21_paper},
-    {.name = "wan22-t2v",
-     .summary = "text to video, one of two experts by noise level",
-     .detect = is_wan22_t2v,
-     .sampling = {.steps = 40, .guidance = 4, .guidance_low = 3, .shift = 12, .solver = "unipc"},
-     .video = {832, 480, 81, 16},
-     .boundary = 0.875,
-     .negative = WAN_NEGATIVE,
-     .paper = wan21_paper},
-    {.name = "wan22-i2v",
-     .summary = "image to video, one of two experts by noise level",
-     .detect = is_wan22_i2v,
-     .sampling = {.steps = 40, .guidance = 3.5, .guidance_low = 3.5, .shift = 5, .solver = "unipc"},
-     .video = {832, 480, 81, 16},
-     .boundary = 0.9,
-     .negative = WAN_NEGATIVE,
-     .paper = wan21_paper},
-};
-const size_t zm_model_family_count = sizeof zm_model_families / sizeof *zm_model_families;
-
-const zm_model_family *zm_model_family_find(const char *name)
-{
-    for (size_t i = 0; i < zm_model_family_count; i++)
-        if (!strcmp(zm_model_families[i].name, name))
-            return &zm_model_families[i];
-    return NULL;
-}
-
-const zm_model_family *zm_model_family_detect(const zm_dit_config *c, bool experts)
-{
-    for (size_t i = 0; i < zm_model_family_count; i++)
-        if (zm_model_families[i].detect(c, experts))
-            return &zm_model_families[i];
-    return NULL;
-}
+#include "model/diffusers.h"
+#include "model/files.h"
 
 void zm_model_config_close(zm_model_config *c)
 {
@@ -132,12 +30,14 @@ static bool is_plain(const char *name)
     return *name && *name != '.' && !strchr(name, '/') && strlen(name) < 256;
 }
 
-/* files.KEY, or the first of two usual names that exists; NULL stays when there is none. */
+/* What the user named, files.KEY, or the first of the usual names that exists; NULL stays when there is none. */
 static zm_status part_path(char **out, const zm_model_config *c, const char *dir, const char *key,
                            const char *const *usual, zm_error *err)
 {
     const char *name = NULL;
     char dotted[64];
+    if (*out)
+        return ZM_OK;
     snprintf(dotted, sizeof dotted, "files.%s", key);
     zm_status s = zm_json_str(&name, &c->json, dotted, false, err);
     if (s)
@@ -226,14 +126,6 @@ static zm_status read_paths(zm_model_config *c, const char *dir, zm_error *err)
         s = part_path(&c->clip_path, c, dir, "image_encoder", clip, err);
     if (!s)
         s = part_path(&c->tokenizer_path, c, dir, "tokenizer", tokenizer, err);
-    static const char *const inner[] = {"google/umt5-xxl/tokenizer.json", "google/umt5-xxl/spiece.model"};
-    for (size_t i = 0; !s && !c->tokenizer_path && i < sizeof inner / sizeof *inner; i++) {
-        char *full = zm_path_join(dir, "%s", inner[i]); /* where the official directories keep it */
-        if (full && zm_path_is_file(full))
-            c->tokenizer_path = full;
-        else
-            free(full);
-    }
     return s;
 }
 
@@ -243,7 +135,8 @@ static zm_status find_experts(zm_model_config *c, const char *dir, bool experts,
     if (experts) {
         free(c->dit_path);
         c->dit_path = zm_path_join(dir, "high_noise_model");
-        c->dit_low_path = zm_path_join(dir, "low_noise_model");
+        if (!c->dit_low_path)
+            c->dit_low_path = zm_path_join(dir, "low_noise_model");
         if (!c->dit_path || !c->dit_low_path)
             return zm_fail(err, ZM_E_NOMEM, "%s: out of memory", dir);
         if (!zm_path_is_dir(c->dit_low_path))
@@ -299,17 +192,18 @@ static zm_status read_untold(zm_model_config *c, const char *key, zm_error *err)
     return ZM_OK;
 }
 
-/* Sizes of the other parts: from the config where it has them, else from their tensors. */
-static zm_status read_parts(zm_model_config *c, zm_error *err)
+/* Sizes of the other parts: from a config of ours or a published one where it has them, else from their tensors. */
+static zm_status read_parts(zm_model_config *c, bool ours, zm_error *err)
 {
     zm_status s = ZM_OK;
     zm_weights *w;
-    c->has_vae = zm_json_at(&c->json, "vae") != NULL;
-    c->has_text = zm_json_at(&c->json, "text_encoder") != NULL;
+    bool vae = ours && zm_json_at(&c->json, "vae"), text = ours && zm_json_at(&c->json, "text_encoder");
+    c->has_vae |= vae;
+    c->has_text |= text;
     c->has_clip = c->clip_path != NULL;
-    if (c->has_text)
+    if (text)
         s = zm_text_config_read(&c->text, &c->json, "text_encoder", err);
-    if (!s && c->has_vae)
+    if (!s && vae)
         s = zm_vae_config_read(&c->vae, &c->json, "vae", err);
     if (!s && !c->has_text && c->text_path) {
         s = zm_model_part_open(&w, c, ZM_PART_TEXT, err);
@@ -330,6 +224,18 @@ static zm_status read_parts(zm_model_config *c, zm_error *err)
     return s;
 }
 
+/* The last component of a path. */
+static void name_after(zm_model_config *c, const char *path)
+{
+    size_t n = strlen(path);
+    while (n > 1 && path[n - 1] == '/')
+        n--;
+    size_t from = n;
+    while (from && path[from - 1] != '/')
+        from--;
+    snprintf(c->name, sizeof c->name, "%.*s", (int)(n - from), path + from);
+}
+
 static zm_status read_dir(zm_model_config *c, const char *dir, zm_error *err)
 {
     char *own = zm_path_join(dir, "config.json"), *high = zm_path_join(dir, "high_noise_model/config.json");
@@ -344,7 +250,7 @@ static zm_status read_dir(zm_model_config *c, const char *dir, zm_error *err)
     free(high);
     if (s)
         return s;
-    const char *key = zm_json_at(&c->json, "dit") ? "dit" : "", *family = NULL, *name = NULL, *last = strrchr(dir, '/');
+    const char *key = zm_json_at(&c->json, "dit") ? "dit" : "", *family = NULL, *name = NULL;
     s = zm_dit_config_read(&c->dit, &c->json, key, err);
     if (!s)
         s = read_paths(c, dir, err);
@@ -359,38 +265,123 @@ static zm_status read_dir(zm_model_config *c, const char *dir, zm_error *err)
     if (!s)
         s = zm_json_str(&name, &c->json, "name", false, err);
     if (!s)
-        snprintf(c->name, sizeof c->name, "%s", name ? name : last && last[1] ? last + 1 : dir);
+        name_after(c, name ? name : dir);
     if (!s)
         s = read_sampling(c, err);
-    return s ? s : read_parts(c, err);
+    if (!s)
+        s = zm_model_files_scan(c, dir, err);
+    return s ? s : read_parts(c, true, err);
+}
+
+static zm_status read_diffusers(zm_model_config *c, const char *dir, zm_error *err)
+{
+    double shift = 0;
+    zm_status s = zm_diffusers_read(c, dir, &shift, err);
+    double boundary = c->boundary;
+    if (!s)
+        s = set_family(c, NULL, true, dir, err);
+    if (s)
+        return s;
+    if (boundary > 0 && c->dit_low_path)
+        c->boundary = boundary;
+    if (shift > 0)
+        c->sampling.shift = shift;
+    if (c->sampling.guidance_low <= 0)
+        c->sampling.guidance_low = c->sampling.guidance;
+    name_after(c, dir);
+    return read_parts(c, false, err);
+}
+
+/* Sizes from the tensors of c->dit_path, and the other parts from the files around it. */
+static zm_status read_loose(zm_model_config *c, const char *dir, const char *path, zm_error *err)
+{
+    zm_weights *w;
+    zm_status s = zm_model_files_expert(c, err);
+    if (!s)
+        s = zm_model_part_open(&w, c, ZM_PART_DIT, err);
+    if (s)
+        return s;
+    s = zm_dit_config_detect(&c->dit, w, "", err);
+    zm_weights_free(w);
+    if (!s)
+        s = zm_model_files_scan(c, dir, err);
+    if (!s)
+        s = set_family(c, NULL, true, path, err);
+    if (s)
+        return s;
+    name_after(c, path);
+    if (c->sampling.guidance_low <= 0)
+        c->sampling.guidance_low = c->sampling.guidance;
+    return read_parts(c, false, err);
+}
+
+/* A folder without a config: its files say themselves what they are. */
+static zm_status read_folder(zm_model_config *c, const char *dir, zm_error *err)
+{
+    zm_status s = zm_model_files_scan(c, dir, err);
+    if (!s && !c->dit_path)
+        s = zm_fail(err, ZM_E_MISSING,
+                    "%s: no config.json, no model_index.json and no file with a transformer is in it", dir);
+    return s ? s : read_loose(c, dir, dir, err);
 }
 
 static zm_status read_file(zm_model_config *c, const char *path, zm_error *err)
 {
-    zm_weights *w;
-    zm_status s = zm_weights_open(&w, path, err);
-    if (s)
-        return s;
-    s = zm_dit_config_detect(&c->dit, w, "", err);
-    if (!s)
-        s = set_family(c, NULL, true, path, err);
-    if (!s && !(c->dit_path = strdup(path)))
-        s = zm_fail(err, ZM_E_NOMEM, "%s: out of memory", path);
     const char *last = strrchr(path, '/');
-    snprintf(c->name, sizeof c->name, "%s", last ? last + 1 : path);
-    if (!s && !c->sampling.guidance_low)
-        c->sampling.guidance_low = c->sampling.guidance;
-    zm_weights_free(w);
+    char *dir = last ? strndup(path, last > path ? (size_t)(last - path) : 1) : strdup(".");
+    c->dit_path = strdup(path);
+    zm_status s =
+        dir && c->dit_path ? read_loose(c, dir, path, err) : zm_fail(err, ZM_E_NOMEM, "%s: out of memory", path);
+    free(dir);
+    return s;
+}
+
+static bool has_file(const char *dir, const char *name)
+{
+    char *path = zm_path_join(dir, "%s", name);
+    bool there = path && zm_path_is_file(path);
+    free(path);
+    return there;
+}
+
+/* The folder of a transformer's file, when its config says that this file is its transformer; NULL otherwise. */
+static char *home_of(const char *path)
+{
+    const char *last = strrchr(path, '/');
+    char *dir = last ? strndup(path, last > path ? (size_t)(last - path) : 1) : strdup(".");
+    zm_model_config c = {0};
+    struct stat file, named;
+    bool home = dir && !zm_path_is_dir(path) && has_file(dir, "config.json") && !read_dir(&c, dir, NULL) &&
+                c.dit_path && !stat(path, &file) && !stat(c.dit_path, &named) && file.st_ino == named.st_ino &&
+                file.st_dev == named.st_dev;
+    zm_model_config_close(&c);
+    if (home)
+        return dir;
+    free(dir);
+    return NULL;
+}
+
+zm_status zm_model_config_open_with(zm_model_config *out, const char *path, const zm_model_files *told, zm_error *err)
+{
+    *out = (zm_model_config){0};
+    zm_status s = told ? zm_model_files_take(out, told, err) : ZM_OK;
+    char *home = s ? NULL : home_of(path);
+    const char *at = home ? home : path;
+    if (!s && !zm_path_is_dir(at))
+        s = read_file(out, at, err);
+    else if (!s && (has_file(at, "config.json") || has_file(at, "high_noise_model/config.json")))
+        s = read_dir(out, at, err);
+    else if (!s)
+        s = zm_diffusers_is(at) ? read_diffusers(out, at, err) : read_folder(out, at, err);
+    free(home);
+    if (s)
+        zm_model_config_close(out);
     return s;
 }
 
 zm_status zm_model_config_open(zm_model_config *out, const char *path, zm_error *err)
 {
-    *out = (zm_model_config){0};
-    zm_status s = zm_path_is_dir(path) ? read_dir(out, path, err) : read_file(out, path, err);
-    if (s)
-        zm_model_config_close(out);
-    return s;
+    return zm_model_config_open_with(out, path, NULL, err);
 }
 
 const char *zm_model_part_name(zm_model_part_kind part)

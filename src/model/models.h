@@ -7,6 +7,8 @@
  *    "video": {"width", "height", "frames", "fps"}}.
  * An official directory has a config.json with the transformer's keys at its root, or high_noise_model/ and
  * low_noise_model/ with one each (Wan 2.2 A14B); sizes that it does not tell are read from the tensors.
+ * A directory of diffusers has a model_index.json.  Any other directory, and what lies around one weight file, is
+ * looked through for files that hold a network (model/files.h).
  * SPDX-License-Identifier: MIT */
 #ifndef ZM_MODEL_MODELS_H
 #define ZM_MODEL_MODELS_H
@@ -75,11 +77,19 @@ typedef struct zm_model_config {
     zm_model_video video;
 } zm_model_config;
 
+/* Files of parts that the user names instead of those that would be found; NULL: look for it. */
+typedef struct zm_model_files {
+    const char *low_noise, *text_encoder, *vae, *image_encoder, *tokenizer;
+} zm_model_files;
+
 /* Read what the directory or the one weight file at `path` holds.  Paths inside a config must be plain file names in
  * the directory.  Sizes that no config tells are read from the tensors' shapes, for which headers are read, no values.
  * A part that is not there is not an error here.  ZM_E_MISSING, ZM_E_FORMAT, ZM_E_UNSUPPORTED (unknown family) and
  * ZM_E_IO name file and key.  On failure *out is {0}. */
 ZM_MUST zm_status zm_model_config_open(zm_model_config *out, const char *path, zm_error *err);
+/* The same with `told` (NULL: nothing) in place of what lies there. */
+ZM_MUST zm_status zm_model_config_open_with(zm_model_config *out, const char *path, const zm_model_files *told,
+                                            zm_error *err);
 void zm_model_config_close(zm_model_config *c);
 /* Where a part's weights are; NULL when there are none. */
 const char *zm_model_part_path(const zm_model_config *c, zm_model_part_kind part);

@@ -150,15 +150,35 @@ static zm_status survey(zm_model *m, zm_error *err)
     return ZM_OK;
 }
 
+/* Repackaged encoders carry their sentencepiece model as a tensor of bytes. */
+static zm_status tokenizer_inside(zm_tokenizer **out, const char *path, zm_error *err)
+{
+    zm_weights *w;
+    zm_status s = zm_weights_open(&w, path, err);
+    if (s)
+        return s;
+    for (size_t i = 0; !s && !*out && i < zm_weights_count(w); i++) {
+        const zm_weight *t = zm_weights_at(w, i);
+        const char *dot = strrchr(t->name, '.');
+        if (!strcmp(dot ? dot + 1 : t->name, "spiece_model") && t->rank == 1 && (int64_t)t->bytes == t->dim[0])
+            s = zm_tokenizer_from_memory(out, t->data, t->bytes, path, err);
+    }
+    zm_weights_free(w);
+    return s;
+}
+
 static zm_status read_tokenizer(zm_model *m, zm_error *err)
 {
     const zm_model_config *c = &m->config;
-    if (!c->tokenizer_path)
-        return ZM_OK;
-    zm_status s = zm_tokenizer_load(&m->tokenizer, c->tokenizer_path, err);
-    if (!s && c->has_text && (int64_t)zm_tokenizer_count(m->tokenizer) > c->text.vocab)
-        s = zm_fail(err, ZM_E_SHAPE, "%s: %zu pieces, the text encoder has %d", c->tokenizer_path,
-                    zm_tokenizer_count(m->tokenizer), c->text.vocab);
+    zm_status s = c->tokenizer_path ? zm_tokenizer_load(&m->tokenizer, c->tokenizer_path, err)
+                  : c->text_path    ? tokenizer_inside(&m->tokenizer, c->text_path, err)
+                                    : ZM_OK;
+    if (s || !m->tokenizer)
+        return s;
+    if (c->has_text && (int64_t)zm_tokenizer_count(m->tokenizer) > c->text.vocab)
+        s = zm_fail(err, ZM_E_SHAPE, "%s: %zu pieces, the text encoder has %d",
+                    c->tokenizer_path ? c->tokenizer_path : c->text_path, zm_tokenizer_count(m->tokenizer),
+                    c->text.vocab);
     return s;
 }
 
@@ -182,12 +202,17 @@ zm_status zm_model_open_config(zm_model **out, zm_model_config *c, zm_error *err
     return s;
 }
 
-zm_status zm_model_open(zm_model **out, const char *path, zm_error *err)
+zm_status zm_model_open_with(zm_model **out, const char *path, const zm_model_files *told, zm_error *err)
 {
     zm_model_config c;
     *out = NULL;
-    zm_status s = zm_model_config_open(&c, path, err);
+    zm_status s = zm_model_config_open_with(&c, path, told, err);
     return s ? s : zm_model_open_config(out, &c, err);
+}
+
+zm_status zm_model_open(zm_model **out, const char *path, zm_error *err)
+{
+    return zm_model_open_with(out, path, NULL, err);
 }
 
 zm_status zm_model_open_untrained(zm_model **out, const char *path, uint64_t seed, zm_error *err)

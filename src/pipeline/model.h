@@ -52,6 +52,8 @@ char *zm_model_bundled(void);
  * parts once they are opened.  ZM_E_MISSING (no transformer or autoencoder), ZM_E_FORMAT, ZM_E_SHAPE (parts that do
  * not fit together), ZM_E_UNSUPPORTED, ZM_E_NOMEM.  On failure *out is NULL. */
 ZM_MUST zm_status zm_model_open(zm_model **out, const char *path, zm_error *err);
+/* The same with files that the user names for single parts; NULL: none. */
+ZM_MUST zm_status zm_model_open_with(zm_model **out, const char *path, const zm_model_files *told, zm_error *err);
 /* As above with untrained random weights for prompt and velocity instead of the files': the baseline of scores. */
 ZM_MUST zm_status zm_model_open_untrained(zm_model **out, const char *path, uint64_t seed, zm_error *err);
 /* The same from a config that is not read from one directory; *c is moved, also on failure. */

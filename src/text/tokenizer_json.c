@@ -145,11 +145,21 @@ zm_status zm_tokenizer_from_json(zm_tokenizer **out, const char *text, size_t by
 }
 
 /* A protobuf begins with the tag 0x0a, which is a line break too: look at the first byte that is not space. */
-static bool looks_like_json(const char *text, const char *path)
+static bool looks_like_json(const char *text, size_t bytes, const char *path)
 {
-    size_t n = strlen(path);
-    char first = text[strspn(text, " \t\r\n")];
+    size_t n = strlen(path), at = 0;
+    while (at < bytes && strchr(" \t\r\n", text[at]) && text[at])
+        at++;
+    char first = at < bytes ? text[at] : 0;
     return first == '{' || first == '[' || (n > 5 && !strcmp(path + n - 5, ".json"));
+}
+
+zm_status zm_tokenizer_from_memory(zm_tokenizer **out, const void *data, size_t bytes, const char *name, zm_error *err)
+{
+    const char *text = data;
+    *out = NULL;
+    return bytes && looks_like_json(text, bytes, name) ? zm_tokenizer_from_json(out, text, bytes, name, err)
+                                                       : zm_tokenizer_from_sentencepiece(out, text, bytes, name, err);
 }
 
 zm_status zm_tokenizer_load(zm_tokenizer **out, const char *path, zm_error *err)
@@ -160,8 +170,7 @@ zm_status zm_tokenizer_load(zm_tokenizer **out, const char *path, zm_error *err)
     zm_status st = zm_file_read(&text, &bytes, path, FILE_LIMIT, err);
     if (st)
         return st;
-    st = looks_like_json(text, path) ? zm_tokenizer_from_json(out, text, bytes, path, err)
-                                     : zm_tokenizer_from_sentencepiece(out, text, bytes, path, err);
+    st = zm_tokenizer_from_memory(out, text, bytes, path, err);
     free(text);
     return st;
 }

@@ -57,6 +57,9 @@ void zm_tokenizer_free(zm_tokenizer *t); /* NULL is fine */
  * Rules of our own (casefold, ...) are in the key "zouma".  ZM_E_MISSING, ZM_E_IO, ZM_E_FORMAT; ZM_E_UNSUPPORTED:
  * another model type. */
 ZM_MUST zm_status zm_tokenizer_load(zm_tokenizer **out, const char *path, zm_error *err);
+/* The same from memory, which is copied; `name` is for errors. */
+ZM_MUST zm_status zm_tokenizer_from_memory(zm_tokenizer **out, const void *data, size_t bytes, const char *name,
+                                           zm_error *err);
 /* Write tokenizer.json beside and rename. */
 ZM_MUST zm_status zm_tokenizer_save(const zm_tokenizer *t, const char *path, zm_error *err);
 
