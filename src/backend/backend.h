@@ -11,7 +11,14 @@ typedef struct zm_exec zm_exec;
  * the rule).  Their weights are quantised in zm_exec_new, once: they must be there then and not change afterwards. */
 typedef enum { ZM_PRECISION_F32, ZM_PRECISION_INT8 } zm_precision;
 
+/* Where a graph runs.  The default is the CPU until zm_backend_use says otherwise. */
+typedef enum { ZM_DEVICE_DEFAULT, ZM_DEVICE_CPU, ZM_DEVICE_CUDA } zm_device;
+
 typedef struct zm_exec_options {
+    zm_device device;
+    /* Of inputs and outputs of a graph on another device than the CPU: ->data is memory of the host, brought over at the
+     * beginning of a run and brought back at its end.  true: outputs stay until zm_exec_read asks for them. */
+    bool outputs_stay;
     bool reference_only; /* plain loops of the op descriptors: what every kernel is held to */
     /* Bytes of external leaves in mapped files that may be resident at a time; 0 and SIZE_MAX: all of them.  As many
      * as fit stay; the others are read ahead of their use, run after run, and dropped after it. */
@@ -32,8 +39,8 @@ ZM_MUST zm_status zm_exec_measure(zm_exec_size *out, zm_graph *g, const zm_exec_
  * ZM_E_NOMEM: the plan does not fit in memory.  opt NULL: defaults. */
 ZM_MUST zm_status zm_exec_new(zm_exec **out, zm_graph *g, const zm_exec_options *opt, zm_error *err);
 void zm_exec_free(zm_exec *x);
-/* Run all nodes once.  Inputs were written before through zm_exec_write (or ->data on the CPU); outputs are read
- * after.  Allocates nothing.  One thread at a time per exec; work inside is spread over OpenMP threads. */
+/* Run all nodes once.  Inputs were written before through zm_exec_write or ->data (one of them, for the life of x);
+ * outputs are read after.  Allocates nothing.  One thread at a time per exec; work inside is spread over OpenMP threads. */
 ZM_MUST zm_status zm_exec_run(zm_exec *x, zm_error *err);
 /* Copy a whole tensor between the host and the device. */
 void zm_exec_write(zm_exec *x, zm_tensor *t, const void *host);
@@ -44,5 +51,19 @@ size_t zm_exec_bytes(const zm_exec *x);
 const char *zm_exec_kernel(const zm_exec *x, int id);
 /* Seconds spent in each node accumulate into seconds[id] during runs when set (NULL: off); for bench. */
 void zm_exec_profile(zm_exec *x, double *seconds);
+
+/* Device of every exec from now on that asks for the default; to be called before the first one.  bf16: operands of
+ * products are rounded to it where the device is fast so (sums, norms, softmax and what is kept stay f32).
+ * ZM_E_UNSUPPORTED: there is no such device here; the sentence says what is missing. */
+ZM_MUST zm_status zm_backend_use(zm_device device, bool bf16, zm_error *err);
+zm_device zm_backend_device(void);
+/* "cpu", "cuda"; false: no device has that name. */
+bool zm_device_parse(zm_device *out, const char *name);
+/* A sentence part for reports: "cpu" or the name of the card. */
+const char *zm_backend_name(void);
+/* Bytes of the default device that are free; 0 on the CPU, which base/mapfile.h knows. */
+size_t zm_backend_room(void);
+/* External memory was written by the host: copies of it on devices are old.  Nothing to do on the CPU. */
+void zm_backend_changed(const void *data);
 
 #endif

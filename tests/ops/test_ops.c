@@ -1,5 +1,5 @@
 /* Every op's cases, from its descriptor alone: the backend against the plain reference, and the gradient against
- * central differences.  ZM_TEST_SEED chooses other random inputs.
+ * central differences.  ZM_TEST_SEED chooses other random inputs, ZM_TEST_DEVICE=cuda the card.
  * SPDX-License-Identifier: MIT */
 #include <stdlib.h>
 #include <time.h>
@@ -8,6 +8,9 @@
 #include "base/rng.h"
 #include "ops/ops.h"
 #include "tap.h"
+#ifdef ZM_TEST_GPU
+#include "gpu_host.h"
+#endif
 
 typedef struct trial {
     zm_graph *g;
@@ -208,6 +211,17 @@ int main(int argc, char **argv)
     const char *given = getenv("ZM_TEST_SEED");
     uint64_t seed = given ? strtoull(given, NULL, 10) : (uint64_t)time(NULL);
     printf("# ZM_TEST_SEED=%llu\n", (unsigned long long)seed);
+#ifdef ZM_TEST_GPU
+    zm_gpu_host_install(ZM_TEST_GPU);
+#else
+    const char *device = getenv("ZM_TEST_DEVICE");
+    zm_device kind = ZM_DEVICE_CPU;
+    zm_error none = {0};
+    if (device && (!zm_device_parse(&kind, device) || zm_backend_use(kind, false, &none))) {
+        printf("Bail out! %s: %s\n", device, none.text);
+        return 1;
+    }
+#endif
     for (const zm_op *const *op = zm_ops; *op; op++) {
         if (argc > 1 && strcmp(argv[1], (*op)->name))
             continue;

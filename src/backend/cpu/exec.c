@@ -1,6 +1,6 @@
 /* Running a planned graph on the CPU: one kernel per node, chosen once.
  * SPDX-License-Identifier: MIT */
-#include "backend/backend.h"
+#include "backend/exec.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +16,8 @@ typedef struct chosen {
     void *state;
 } chosen;
 
-struct zm_exec {
+typedef struct cpu_exec {
+    zm_exec base;
     zm_graph *g;
     zm_plan plan;
     void *block, *scratch;
@@ -24,9 +25,9 @@ struct zm_exec {
     chosen *node;
     zm_stream *stream; /* NULL: every weight may stay */
     double *seconds;
-};
+} cpu_exec;
 
-static zm_status choose(zm_exec *x, const zm_tensor *t, zm_error *err)
+static zm_status choose(cpu_exec *x, const zm_tensor *t, zm_error *err)
 {
     for (const zm_kernel *const *row = zm_cpu_kernels; *row; row++) {
         const zm_kernel *k = *row;
@@ -48,14 +49,18 @@ static zm_status choose(zm_exec *x, const zm_tensor *t, zm_error *err)
     return ZM_OK;
 }
 
+static void cpu_free(zm_exec *base);
+static size_t cpu_bytes(const zm_exec *base);
+
 /* Everything but the memory. */
-static zm_status prepare(zm_exec **out, zm_graph *g, const zm_exec_options *opt, zm_error *err)
+static zm_status prepare(cpu_exec **out, zm_graph *g, const zm_exec_options *opt, zm_error *err)
 {
     *out = NULL;
     int n = zm_graph_size(g);
-    zm_exec *x = calloc(1, sizeof *x);
+    cpu_exec *x = calloc(1, sizeof *x);
     if (!x)
         return zm_fail(err, ZM_E_NOMEM, "out of memory for running a graph");
+    x->base.fns = &zm_cpu_exec;
     x->g = g;
     x->node = calloc((size_t)n + 1, sizeof *x->node);
     zm_status s = x->node ? zm_plan_make(&x->plan, g, err) : zm_fail(err, ZM_E_NOMEM, "out of memory for %d nodes", n);
@@ -65,29 +70,29 @@ static zm_status prepare(zm_exec **out, zm_graph *g, const zm_exec_options *opt,
             s = choose(x, t, err);
     }
     if (s)
-        zm_exec_free(x);
+        cpu_free(&x->base);
     else
         *out = x;
     return s;
 }
 
-zm_status zm_exec_measure(zm_exec_size *out, zm_graph *g, const zm_exec_options *opt, zm_error *err)
+static zm_status cpu_measure(zm_exec_size *out, zm_graph *g, const zm_exec_options *opt, zm_error *err)
 {
-    zm_exec *x;
+    cpu_exec *x;
     *out = (zm_exec_size){0};
     zm_status s = prepare(&x, g, opt, err);
     if (s)
         return s;
-    out->work = zm_exec_bytes(x);
+    out->work = cpu_bytes(&x->base);
     zm_stream_measure(g, &out->mapped, &out->window);
-    zm_exec_free(x);
+    cpu_free(&x->base);
     return ZM_OK;
 }
 
-zm_status zm_exec_new(zm_exec **out, zm_graph *g, const zm_exec_options *opt, zm_error *err)
+static zm_status cpu_new(zm_exec **out, zm_graph *g, const zm_exec_options *opt, zm_error *err)
 {
     *out = NULL;
-    zm_exec *x;
+    cpu_exec *x;
     zm_status s = prepare(&x, g, opt, err);
     if (s)
         return s;
@@ -103,18 +108,17 @@ zm_status zm_exec_new(zm_exec **out, zm_graph *g, const zm_exec_options *opt, zm
             memset(x->block, 0, x->plan.bytes);
     }
     if (s) {
-        zm_exec_free(x);
+        cpu_free(&x->base);
         return s;
     }
     zm_plan_bind(&x->plan, g, x->block);
-    *out = x;
+    *out = &x->base;
     return ZM_OK;
 }
 
-void zm_exec_free(zm_exec *x)
+static void cpu_free(zm_exec *base)
 {
-    if (!x)
-        return;
+    cpu_exec *x = (cpu_exec *)base;
     for (int i = 0; x->node && i < zm_graph_size(x->g); i++)
         if (x->node[i].kernel && x->node[i].kernel->release)
             x->node[i].kernel->release(x->node[i].state);
@@ -126,8 +130,9 @@ void zm_exec_free(zm_exec *x)
     free(x);
 }
 
-zm_status zm_exec_run(zm_exec *x, zm_error *err)
+static zm_status cpu_run(zm_exec *base, zm_error *err)
 {
+    cpu_exec *x = (cpu_exec *)base;
     zm_stream_begin(x->stream);
     for (int i = 0, n = zm_graph_size(x->g); i < n; i++) {
         zm_tensor *t = zm_graph_at(x->g, i);
@@ -153,29 +158,43 @@ zm_status zm_exec_run(zm_exec *x, zm_error *err)
     return ZM_OK;
 }
 
-void zm_exec_write(zm_exec *x, zm_tensor *t, const void *host)
+static void cpu_write(zm_exec *x, zm_tensor *t, const void *host)
 {
     (void)x;
     memcpy(t->data, host, zm_tensor_bytes(t));
 }
 
-void zm_exec_read(zm_exec *x, const zm_tensor *t, void *host)
+static void cpu_read(zm_exec *x, const zm_tensor *t, void *host)
 {
     (void)x;
     memcpy(host, t->data, zm_tensor_bytes(t));
 }
 
-size_t zm_exec_bytes(const zm_exec *x)
+static size_t cpu_bytes(const zm_exec *base)
 {
+    const cpu_exec *x = (const cpu_exec *)base;
     return x->plan.bytes + x->scratch_bytes;
 }
 
-const char *zm_exec_kernel(const zm_exec *x, int id)
+static const char *cpu_kernel(const zm_exec *base, int id)
 {
+    const cpu_exec *x = (const cpu_exec *)base;
     return x->node[id].kernel ? x->node[id].kernel->name : "reference";
 }
 
-void zm_exec_profile(zm_exec *x, double *seconds)
+static void cpu_profile(zm_exec *base, double *seconds)
 {
-    x->seconds = seconds;
+    ((cpu_exec *)base)->seconds = seconds;
 }
+
+const zm_exec_fns zm_cpu_exec = {
+    .measure = cpu_measure,
+    .create = cpu_new,
+    .free = cpu_free,
+    .run = cpu_run,
+    .write = cpu_write,
+    .read = cpu_read,
+    .bytes = cpu_bytes,
+    .kernel = cpu_kernel,
+    .profile = cpu_profile,
+};

@@ -1,0 +1,63 @@
+/* A device that holds memory and runs kernels: what the rest of this folder asks of CUDA, and what a test's device, made
+ * of host memory and the kernels' own texts, answers as well.
+ *
+ * Everything put in order here runs in that order; addresses of the device are never read by the host.
+ * SPDX-License-Identifier: MIT */
+#ifndef ZM_BACKEND_CUDA_GPU_H
+#define ZM_BACKEND_CUDA_GPU_H
+
+#include "backend/cuda/kernel_table.h"
+#include "backend/cuda/node.h"
+#include "base/dtype.h"
+#include "base/error.h"
+
+typedef struct zm_gpu zm_gpu;
+typedef struct zm_gpu_copies zm_gpu_copies;
+
+/* batch products c [m,n] = alpha a b + beta c, row-major: a [m,k] (turned: [k,m]), b [k,n] (turned: [n,k]). */
+typedef struct zm_gpu_product {
+    const void *a, *b;
+    float *c;
+    zm_dtype type; /* of a and b: ZM_F32 or ZM_BF16; sums and c are f32 */
+    bool ta, tb;
+    int64_t m, n, k, batch;
+    int64_t lda, ldb, ldc;          /* elements from row to row as stored */
+    int64_t step_a, step_b, step_c; /* elements from product to product */
+    double alpha, beta;
+    const float *bias; /* [n] or NULL: added to every row */
+    int act;           /* zm_unary_kind applied last */
+} zm_gpu_product;
+
+typedef struct zm_gpu_fns {
+    zm_status (*alloc)(zm_gpu *g, void **out, size_t bytes, zm_error *err); /* of the device, aligned to 256 bytes */
+    void (*release)(zm_gpu *g, void *at);
+    zm_status (*host_alloc)(zm_gpu *g, void **out, size_t bytes, zm_error *err); /* pinned memory of the host */
+    void (*host_release)(zm_gpu *g, void *at);
+    /* `from` may be written again when put returns, unless it is pinned: then after wait. */
+    zm_status (*put)(zm_gpu *g, void *to, const void *from, size_t bytes, zm_error *err);
+    zm_status (*get)(zm_gpu *g, void *to, const void *from, size_t bytes, zm_error *err); /* has arrived on return */
+    zm_status (*launch)(zm_gpu *g, zm_gpu_kernel k, const zm_gpu_node *n, zm_error *err);
+    /* *finished: bias and act are done too.  ZM_E_UNSUPPORTED: this one is for zm_gpu_tiles. */
+    zm_status (*product)(zm_gpu *g, const zm_gpu_product *p, bool *finished, zm_error *err);
+    zm_status (*wait)(zm_gpu *g, zm_error *err);
+    /* What is launched between begin and end is kept instead of run; replay runs it.  ZM_E_UNSUPPORTED: not here. */
+    zm_status (*record_begin)(zm_gpu *g, zm_error *err);
+    zm_status (*record_end)(zm_gpu *g, void **record, zm_error *err);
+    zm_status (*replay)(zm_gpu *g, void *record, zm_error *err);
+    void (*record_free)(zm_gpu *g, void *record);
+    size_t (*room)(zm_gpu *g); /* bytes of the device that are free */
+} zm_gpu_fns;
+
+struct zm_gpu {
+    const zm_gpu_fns *fns;
+    char name[128];
+    size_t total_bytes;
+    double clock_ghz;
+    zm_gpu_copies *copies; /* memory.h */
+};
+
+/* Open the machine's first NVIDIA device (CUDA_VISIBLE_DEVICES chooses); it stays open until the process ends.
+ * ZM_E_UNSUPPORTED: the build has no CUDA, no driver is there or it is too old, no device: one sentence says which. */
+ZM_MUST zm_status zm_gpu_open(zm_gpu **out, zm_error *err);
+
+#endif

@@ -1,0 +1,95 @@
+/* The device that graphs run on: chosen once for the process, or for one exec by its options.
+ * SPDX-License-Identifier: MIT */
+#include "backend/exec.h"
+
+#include <string.h>
+
+#include "backend/cuda/device.h"
+
+static zm_device standing = ZM_DEVICE_CPU;
+
+static const zm_exec_fns *fns_of(const zm_exec_options *opt)
+{
+    zm_device d = opt && opt->device != ZM_DEVICE_DEFAULT ? opt->device : standing;
+    return d == ZM_DEVICE_CUDA && !(opt && opt->reference_only) ? &zm_cuda_exec : &zm_cpu_exec;
+}
+
+zm_status zm_backend_use(zm_device device, bool bf16, zm_error *err)
+{
+    zm_status s = device == ZM_DEVICE_CUDA ? zm_cuda_start(bf16, err) : ZM_OK;
+    if (!s)
+        standing = device == ZM_DEVICE_DEFAULT ? ZM_DEVICE_CPU : device;
+    return s;
+}
+
+zm_device zm_backend_device(void)
+{
+    return standing;
+}
+
+bool zm_device_parse(zm_device *out, const char *name)
+{
+    *out = !strcmp(name, "cpu") ? ZM_DEVICE_CPU : !strcmp(name, "cuda") ? ZM_DEVICE_CUDA : ZM_DEVICE_DEFAULT;
+    return *out != ZM_DEVICE_DEFAULT;
+}
+
+const char *zm_backend_name(void)
+{
+    return standing == ZM_DEVICE_CUDA ? zm_cuda_name() : "cpu";
+}
+
+size_t zm_backend_room(void)
+{
+    return standing == ZM_DEVICE_CUDA ? zm_cuda_room() : 0;
+}
+
+void zm_backend_changed(const void *data)
+{
+    zm_cuda_changed(data);
+}
+
+zm_status zm_exec_measure(zm_exec_size *out, zm_graph *g, const zm_exec_options *opt, zm_error *err)
+{
+    return fns_of(opt)->measure(out, g, opt, err);
+}
+
+zm_status zm_exec_new(zm_exec **out, zm_graph *g, const zm_exec_options *opt, zm_error *err)
+{
+    return fns_of(opt)->create(out, g, opt, err);
+}
+
+void zm_exec_free(zm_exec *x)
+{
+    if (x)
+        x->fns->free(x);
+}
+
+zm_status zm_exec_run(zm_exec *x, zm_error *err)
+{
+    return x->fns->run(x, err);
+}
+
+void zm_exec_write(zm_exec *x, zm_tensor *t, const void *host)
+{
+    x->fns->write(x, t, host);
+}
+
+void zm_exec_read(zm_exec *x, const zm_tensor *t, void *host)
+{
+    x->fns->read(x, t, host);
+}
+
+size_t zm_exec_bytes(const zm_exec *x)
+{
+    return x->fns->bytes(x);
+}
+
+const char *zm_exec_kernel(const zm_exec *x, int id)
+{
+    return x->fns->kernel(x, id);
+}
+
+void zm_exec_profile(zm_exec *x, double *seconds)
+{
+    x->fns->profile(x, seconds);
+}

@@ -1,0 +1,280 @@
+/* A device for tests: memory that only kernels may touch, and kernels that are loops of the host.
+ * SPDX-License-Identifier: MIT */
+#include "gpu_host.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "backend/backend.h"
+#include "ops/unary.h"
+
+enum { HELD_MAX = 4096, LINES_MAX = 100000 };
+
+typedef struct line { /* of a record */
+    bool is_product;
+    zm_gpu_kernel kernel;
+    zm_gpu_node node;
+    zm_gpu_product product;
+} line;
+
+typedef struct record {
+    int n;
+    line *line;
+} record;
+
+static struct {
+    zm_gpu gpu;
+    struct {
+        char *at;
+        size_t bytes;
+    } held[HELD_MAX];
+    int n;
+    size_t bytes, most;
+    bool pieces;
+    record *recording;
+    zm_gpu_host_counts count;
+} dev;
+
+static void protect(bool open)
+{
+    for (int i = 0; i < dev.n; i++)
+        ZM_ASSERT(!mprotect(dev.held[i].at, dev.held[i].bytes, open ? PROT_READ | PROT_WRITE : PROT_NONE));
+}
+
+/* Whether [at, at + bytes) lies in one allocation. */
+static bool holds(const void *at, size_t bytes)
+{
+    for (int i = 0; i < dev.n; i++)
+        if ((const char *)at >= dev.held[i].at && (const char *)at + bytes <= dev.held[i].at + dev.held[i].bytes)
+            return true;
+    return false;
+}
+
+static zm_status host_alloc(zm_gpu *g, void **out, size_t bytes, zm_error *err)
+{
+    (void)g;
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), whole = (bytes + page) / page * page;
+    if (dev.most && dev.bytes + whole > dev.most)
+        return zm_fail(err, ZM_E_NOMEM, "the device has no room for %zu bytes", bytes);
+    ZM_ASSERT(dev.n < HELD_MAX);
+    char *at = mmap(NULL, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    ZM_ASSERT(at != MAP_FAILED);
+    memset(at, 0x7f, whole); /* garbage: kernels must write what others read */
+    ZM_ASSERT(!mprotect(at, whole, PROT_NONE));
+    dev.held[dev.n].at = at;
+    dev.held[dev.n++].bytes = whole;
+    dev.bytes += whole;
+    dev.count.allocations++;
+    *out = at;
+    return ZM_OK;
+}
+
+static void host_release(zm_gpu *g, void *at)
+{
+    (void)g;
+    for (int i = 0; i < dev.n; i++)
+        if (dev.held[i].at == at) {
+            munmap(at, dev.held[i].bytes);
+            dev.bytes -= dev.held[i].bytes;
+            dev.held[i] = dev.held[--dev.n];
+            return;
+        }
+    ZM_ASSERT(!"released twice");
+}
+
+static zm_status pinned_alloc(zm_gpu *g, void **out, size_t bytes, zm_error *err)
+{
+    (void)g;
+    *out = malloc(bytes);
+    return *out ? ZM_OK : zm_fail(err, ZM_E_NOMEM, "out of memory");
+}
+
+static void pinned_release(zm_gpu *g, void *at)
+{
+    (void)g;
+    free(at);
+}
+
+static zm_status put(zm_gpu *g, void *to, const void *from, size_t bytes, zm_error *err)
+{
+    (void)g;
+    (void)err;
+    ZM_ASSERT(holds(to, bytes) && !dev.recording);
+    dev.count.puts++;
+    dev.count.put_bytes += bytes;
+    protect(true);
+    memcpy(to, from, bytes);
+    protect(false);
+    return ZM_OK;
+}
+
+static zm_status get(zm_gpu *g, void *to, const void *from, size_t bytes, zm_error *err)
+{
+    (void)g;
+    (void)err;
+    ZM_ASSERT(holds(from, bytes) && !dev.recording);
+    dev.count.gets++;
+    dev.count.get_bytes += bytes;
+    protect(true);
+    memcpy(to, from, bytes);
+    protect(false);
+    return ZM_OK;
+}
+
+static void keep(const line *l)
+{
+    record *r = dev.recording;
+    ZM_ASSERT(r->n < LINES_MAX);
+    r->line = realloc(r->line, (size_t)(r->n + 1) * sizeof *r->line);
+    ZM_ASSERT(r->line);
+    r->line[r->n++] = *l;
+}
+
+static zm_status launch(zm_gpu *g, zm_gpu_kernel k, const zm_gpu_node *n, zm_error *err)
+{
+    (void)g;
+    (void)err;
+    for (int i = 0; i < 8; i++)
+        ZM_ASSERT(!n->in[i].data || holds(n->in[i].data, 1));
+    ZM_ASSERT(holds(n->out.data, 1) && (!n->scratch || holds(n->scratch, 1)) && n->count > 0);
+    dev.count.launches++;
+    if (dev.recording) {
+        keep(&(line){.kernel = k, .node = *n});
+        return ZM_OK;
+    }
+    protect(true);
+    zm_gpu_host_kernel(k)(n);
+    protect(false);
+    return ZM_OK;
+}
+
+static double value(const void *at, zm_dtype t, int64_t i)
+{
+    return t == ZM_BF16 ? zm_bf16_to_f32(((const uint16_t *)at)[i]) : ((const float *)at)[i];
+}
+
+static void multiply(const zm_gpu_product *p)
+{
+    for (int64_t z = 0; z < p->batch; z++)
+        for (int64_t i = 0; i < p->m; i++)
+            for (int64_t j = 0; j < p->n; j++) {
+                double sum = 0;
+                for (int64_t k = 0; k < p->k; k++)
+                    sum += value(p->a, p->type, z * p->step_a + (p->ta ? k * p->lda + i : i * p->lda + k)) *
+                           value(p->b, p->type, z * p->step_b + (p->tb ? j * p->ldb + k : k * p->ldb + j));
+                float *c = p->c + z * p->step_c + i * p->ldc + j;
+                *c = (float)(p->alpha * sum + (p->beta != 0 ? p->beta * *c : 0));
+            }
+}
+
+/* Bias and activation are left to their kernel. */
+static zm_status product(zm_gpu *g, const zm_gpu_product *p, bool *finished, zm_error *err)
+{
+    (void)g;
+    *finished = false;
+    if (dev.pieces)
+        return zm_fail(err, ZM_E_UNSUPPORTED, "no library");
+    ZM_ASSERT(holds(p->a, 1) && holds(p->b, 1) && holds(p->c, 1) && (!p->bias || holds(p->bias, 1)));
+    dev.count.products++;
+    if (dev.recording) {
+        keep(&(line){.is_product = true, .product = *p});
+        return ZM_OK;
+    }
+    protect(true);
+    multiply(p);
+    protect(false);
+    return ZM_OK;
+}
+
+static zm_status wait_(zm_gpu *g, zm_error *err)
+{
+    (void)g;
+    (void)err;
+    return ZM_OK;
+}
+
+static zm_status record_begin(zm_gpu *g, zm_error *err)
+{
+    (void)g;
+    (void)err;
+    dev.recording = calloc(1, sizeof *dev.recording);
+    ZM_ASSERT(dev.recording);
+    return ZM_OK;
+}
+
+static zm_status record_end(zm_gpu *g, void **out, zm_error *err)
+{
+    (void)g;
+    (void)err;
+    *out = dev.recording;
+    dev.recording = NULL;
+    return ZM_OK;
+}
+
+static zm_status replay(zm_gpu *g, void *r, zm_error *err)
+{
+    (void)g;
+    (void)err;
+    const record *of = r;
+    dev.count.replays++;
+    protect(true);
+    for (int i = 0; i < of->n; i++)
+        if (of->line[i].is_product)
+            multiply(&of->line[i].product);
+        else
+            zm_gpu_host_kernel(of->line[i].kernel)(&of->line[i].node);
+    protect(false);
+    return ZM_OK;
+}
+
+static void record_free(zm_gpu *g, void *r)
+{
+    (void)g;
+    record *of = r;
+    free(of->line);
+    free(of);
+}
+
+static size_t room(zm_gpu *g)
+{
+    (void)g;
+    return dev.most ? dev.most - dev.bytes : (size_t)1 << 34;
+}
+
+static const zm_gpu_fns fns = {
+    .alloc = host_alloc,
+    .release = host_release,
+    .host_alloc = pinned_alloc,
+    .host_release = pinned_release,
+    .put = put,
+    .get = get,
+    .launch = launch,
+    .product = product,
+    .wait = wait_,
+    .record_begin = record_begin,
+    .record_end = record_end,
+    .replay = replay,
+    .record_free = record_free,
+    .room = room,
+};
+
+void zm_gpu_host_install(int pieces)
+{
+    zm_error err = {0};
+    dev.pieces = pieces != 0;
+    dev.gpu = (zm_gpu){.fns = &fns, .name = "the host", .total_bytes = (size_t)1 << 34};
+    zm_cuda_install(&dev.gpu, false, pieces ? 4096 : 0);
+    ZM_ASSERT(!zm_backend_use(ZM_DEVICE_CUDA, false, &err));
+}
+
+zm_gpu_host_counts zm_gpu_host_count(void)
+{
+    return dev.count;
+}
+
+void zm_gpu_host_memory(size_t bytes)
+{
+    dev.most = bytes;
+}
