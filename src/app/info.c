@@ -12,6 +12,7 @@
 #include "format/weights.h"
 #include "model/models.h"
 #include "model/vae.h"
+#include "pipeline/tokenizer_inside.h"
 
 /* Everything is gathered as JSON first; the text for people is printed from it. */
 
@@ -207,10 +208,11 @@ static json_t *missing_parts(const zm_model_config *c)
             continue;
         json_array_append_new(list, json_sprintf("%s (%s)", zm_model_part_name(part), where_from(c, part)));
     }
-    if (!c->tokenizer_path && c->text_path)
+    zm_tokenizer *inside = NULL;
+    if (!c->tokenizer_path && c->text_path && !zm_tokenizer_inside(&inside, c->text_path, NULL) && !inside)
         json_array_append_new(
-            list, json_string("tokenizer (google/umt5-xxl/spiece.model or tokenizer.json, or --tokenizer FILE; "
-                              "not needed when the text encoder's file carries it)"));
+            list, json_string("tokenizer (google/umt5-xxl/spiece.model, tokenizer.json, or --tokenizer FILE)"));
+    zm_tokenizer_free(inside);
     return list;
 }
 

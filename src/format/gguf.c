@@ -197,6 +197,11 @@ static zm_status take_array(zm_meta *m, cursor *c)
         return s;
     m->n = (size_t)n;
     m->type = ZM_META_OTHER;
+    if (type == ZM_GGUF_U8 || type == ZM_GGUF_I8) {
+        m->type = ZM_META_BYTES;
+        m->str = (const char *)p; /* the file stays mapped */
+        return ZM_OK;
+    }
     if (type != ZM_GGUF_F32 && type != ZM_GGUF_I32)
         return ZM_OK;
     void *copy = zm_arena_alloc(c->f->into->arena, m->n * 4 + 1);

@@ -105,6 +105,10 @@ static void put_meta(output *o, const zm_meta *m)
         put_array_head(o, ZM_GGUF_I32, m->n);
         put(o, m->i32s, m->n * 4);
         return;
+    case ZM_META_BYTES:
+        put_array_head(o, ZM_GGUF_U8, m->n);
+        put(o, m->str, m->n);
+        return;
     case ZM_META_OTHER:
         ZM_ASSERT(!"refused by check");
     }

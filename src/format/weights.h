@@ -29,15 +29,16 @@ typedef struct zm_weight {
 
 /* What a metadata value is.  Arrays have n elements. */
 typedef enum {
-    ZM_META_STR,  /* str, len bytes, NUL after them */
-    ZM_META_U64,  /* u64: any unsigned integer type of GGUF; written as u32 when it fits */
-    ZM_META_I64,  /* i64: any signed integer type; written as i32 when it fits */
-    ZM_META_F64,  /* f64: f32 or f64 in the file; written as f32 when that is exact */
-    ZM_META_BOOL, /* u64 is 0 or 1 */
-    ZM_META_STRS, /* strs[i] has lens[i] bytes and a NUL after them */
-    ZM_META_F32S, /* f32s */
-    ZM_META_I32S, /* i32s */
-    ZM_META_OTHER /* an array of another element type: known to be there, value not kept */
+    ZM_META_STR,   /* str, len bytes, NUL after them */
+    ZM_META_U64,   /* u64: any unsigned integer type of GGUF; written as u32 when it fits */
+    ZM_META_I64,   /* i64: any signed integer type; written as i32 when it fits */
+    ZM_META_F64,   /* f64: f32 or f64 in the file; written as f32 when that is exact */
+    ZM_META_BOOL,  /* u64 is 0 or 1 */
+    ZM_META_STRS,  /* strs[i] has lens[i] bytes and a NUL after them */
+    ZM_META_F32S,  /* f32s */
+    ZM_META_I32S,  /* i32s */
+    ZM_META_BYTES, /* str has n bytes, of an array of 8-bit integers; no NUL after them */
+    ZM_META_OTHER  /* an array of another element type: known to be there, value not kept */
 } zm_meta_type;
 
 typedef struct zm_meta {

@@ -8,6 +8,7 @@
 
 #include "base/mapfile.h"
 #include "model/lora.h"
+#include "pipeline/tokenizer_inside.h"
 
 static const int64_t EXPAND_BYTES = (int64_t)1 << 30;
 
@@ -150,28 +151,11 @@ static zm_status survey(zm_model *m, zm_error *err)
     return ZM_OK;
 }
 
-/* Repackaged encoders carry their sentencepiece model as a tensor of bytes. */
-static zm_status tokenizer_inside(zm_tokenizer **out, const char *path, zm_error *err)
-{
-    zm_weights *w;
-    zm_status s = zm_weights_open(&w, path, err);
-    if (s)
-        return s;
-    for (size_t i = 0; !s && !*out && i < zm_weights_count(w); i++) {
-        const zm_weight *t = zm_weights_at(w, i);
-        const char *dot = strrchr(t->name, '.');
-        if (!strcmp(dot ? dot + 1 : t->name, "spiece_model") && t->rank == 1 && (int64_t)t->bytes == t->dim[0])
-            s = zm_tokenizer_from_memory(out, t->data, t->bytes, path, err);
-    }
-    zm_weights_free(w);
-    return s;
-}
-
 static zm_status read_tokenizer(zm_model *m, zm_error *err)
 {
     const zm_model_config *c = &m->config;
     zm_status s = c->tokenizer_path ? zm_tokenizer_load(&m->tokenizer, c->tokenizer_path, err)
-                  : c->text_path    ? tokenizer_inside(&m->tokenizer, c->text_path, err)
+                  : c->text_path    ? zm_tokenizer_inside(&m->tokenizer, c->text_path, err)
                                     : ZM_OK;
     if (s || !m->tokenizer)
         return s;
