@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 #include <unistd.h>
 #ifdef _OPENMP
@@ -16,103 +17,64 @@
 
 #include "app/common.h"
 #include "base/clock.h"
+#include "app/show.h"
 #include "base/mapfile.h"
-#include "media/preview.h"
-#include "media/progress.h"
 #include "media/reader.h"
-#include "media/writer.h"
-#include "pipeline/generate.h"
 #include "pipeline/memory.h"
 #include "pipeline/saving.h"
+#include "pipeline/source.h"
+#include "pipeline/storyboard.h"
 
 typedef struct options {
     const char *prompt, *model, *out, *negative, *solver, *quality, *memory, *device;
     int size[2];
-    int64_t frames, steps, seed, threads, scale;
+    int64_t frames, window, steps, seed, threads, scale;
     double seconds, fps, guidance, shift;
-    const char *image, *last;
+    const char *image, *last, *extend, *join, *video, *storyboard;
     zm_model_files files;
+    zm_arg_list masks;
+    double strength;
     zm_arg_list loras;
     double save_every;
-    bool preview, json, quiet, resume, keep_latents;
+    bool backward, loop, preview, json, quiet, resume, keep_latents;
     size_t limit; /* bytes of --memory; 0: what the system can spare */
 } options;
 
-/* What the callbacks of a run need. */
-typedef struct show {
-    zm_progress progress;
-    zm_preview preview;
-    const char *out;
-    const zm_writer_options *as;
-    zm_writer *writer; /* opened with the first frame: an encoder takes memory that the steps before may need */
-    bool quiet, always;
-    int frames, done; /* done: of the phase */
-} show;
+/* What is opened for a run. */
+typedef struct job {
+    const options *o;
+    const char *model_path;
+    zm_model *m;
+    zm_image image[2];
+    float *pixels[2];
+    zm_frame mask;
+    zm_storyboard *board;
+    char *state, *place; /* paths of the window's state and of the film's */
+    zm_film_request r;
+    zm_film *film;
+} job;
 
-/* The line of the phase before ends, whole; a run that takes its parts one after the other is worth a log's lines. */
-static void on_phase(void *user, const char *what, int total)
+static void print_json(const job *j, const zm_film_about *a, const zm_writer_options *w, const show *sh, double seconds)
 {
-    show *s = user;
-    zm_progress_end(&s->progress, s->progress.total);
-    zm_progress_start(&s->progress, s->quiet ? NULL : stderr, what, total, s->always);
-    s->done = 0;
-}
-
-static void on_step(void *user, int done, int total)
-{
-    show *s = user;
-    (void)total;
-    s->done = done;
-    zm_progress_step(&s->progress, done);
-}
-
-static void on_preview(void *user, const zm_frame *picture)
-{
-    show *s = user;
-    zm_error ignored = {0};
-    if (zm_preview_draw(&s->preview, picture, &ignored))
-        s->preview.out = NULL;
-}
-
-static zm_status on_frame(void *user, const zm_frame *frame, zm_error *err)
-{
-    show *s = user;
-    zm_status st = s->writer ? ZM_OK : zm_writer_open(&s->writer, s->out, s->as, err);
-    if (!st)
-        st = zm_writer_put(s->writer, frame, err);
-    if (!st)
-        zm_progress_step(&s->progress, s->done = ++s->frames);
-    return st;
-}
-
-static zm_status on_finish(void *user, zm_error *err)
-{
-    show *s = user;
-    zm_progress_end(&s->progress, s->progress.total);
-    return zm_writer_close(&s->writer, err);
-}
-
-static void on_note(void *user, const char *sentence)
-{
-    const show *s = user;
-    if (!s->quiet)
-        fprintf(stderr, "note: %s\n", sentence);
-}
-
-static void print_json(const options *o, const zm_request *r, const char *model, const zm_writer_options *w,
-                       double seconds)
-{
-    json_t *j =
-        json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:f, s:i, s:i, s:f, s:f, s:s, s:s, s:I, s:f, s:I}", "path",
-                  o->out, "prompt", r->prompt, "negative", r->negative, "model", model, "width", r->width, "height",
-                  r->height, "frames", r->frames, "fps", r->fps, "scale", w->scale, "steps", r->steps, "guidance",
-                  r->guidance, "shift", r->shift, "solver", r->solver, "quality", r->quality, "seed",
-                  (json_int_t)r->seed, "seconds", seconds, "peak_rss_bytes", (json_int_t)zm_peak_rss_bytes());
-    char *text = j ? json_dumps(j, JSON_REAL_PRECISION(9)) : NULL;
+    const options *o = j->o;
+    const zm_request *r = &a->clip;
+    json_t *out = json_pack(
+        "{s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:I, s:f, s:i, s:i, s:f, s:f, s:s, s:s, s:I, s:f, s:I}", "path", o->out,
+        "mode", a->mode->name, "prompt", r->prompt, "negative", r->negative, "model", j->model_path, "width", a->width,
+        "height", a->height, "frames", (json_int_t)sh->frames, "fps", r->fps, "scale", w->scale, "steps", r->steps,
+        "guidance", r->guidance, "shift", r->shift, "solver", r->solver, "quality", r->quality, "seed",
+        (json_int_t)r->seed, "seconds", seconds, "peak_rss_bytes", (json_int_t)zm_peak_rss_bytes());
+    json_t *more = json_pack("{s:I, s:i, s:s?, s:s?, s:s?, s:s?, s:s?, s:b, s:s?}", "made_frames", (json_int_t)a->made,
+                             "windows", a->windows, "image", o->image, "last", o->last, "extend", o->extend, "join",
+                             o->join, "video", o->video, "backward", o->backward, "storyboard", o->storyboard);
+    if (more && o->video)
+        json_object_set_new(more, "strength", json_real(zm_film_strength(j->film)));
+    char *text = out && more && !json_object_update(out, more) ? json_dumps(out, JSON_REAL_PRECISION(9)) : NULL;
     if (text)
         puts(text);
     free(text);
-    json_decref(j);
+    json_decref(out);
+    json_decref(more);
 }
 
 static void warn_unknown(const zm_request *r, const zm_model *m)
@@ -124,36 +86,30 @@ static void warn_unknown(const zm_request *r, const zm_model *m)
     free(words);
 }
 
+static bool is_one_picture(const char *out)
+{
+    size_t n = strlen(out);
+    return n > 4 && !strcasecmp(out + n - 4, ".png") && !zm_writer_grows(out);
+}
+
 /* What the file will be, and whether it can be written: a folder that is not there is found before hours of work. */
-static zm_status prepare_file(const options *o, const zm_request *r, zm_writer_options *w, zm_error *err)
+static zm_status prepare_file(const options *o, const zm_film_about *a, zm_writer_options *w, zm_error *err)
 {
     zm_writer *probe;
-    *w = (zm_writer_options){.width = r->width,
-                             .height = r->height,
-                             .fps_num = (int)lrint(r->fps * 1000),
+    int watchable = a->exact ? 1 : zm_writer_watchable(a->width, a->height);
+    *w = (zm_writer_options){.width = a->width,
+                             .height = a->height,
+                             .fps_num = (int)lrint(a->fps * 1000),
                              .fps_den = 1000,
-                             .scale = o->scale ? (int)o->scale : zm_writer_watchable(r->width, r->height)};
+                             .scale = o->scale ? (int)o->scale : watchable};
     zm_status s = zm_writer_check(o->out, w, err);
+    if (!s && is_one_picture(o->out) && (a->made > 1 || a->exact))
+        s = zm_fail(err, ZM_E_USAGE, "%s holds one picture; name it like %%03d.png, or .apng, for more", o->out);
     if (!s)
         s = zm_writer_open(&probe, o->out, w, err);
     if (!s)
         zm_writer_abandon(&probe);
-    return s;
-}
-
-static zm_status read_image(const char *path, zm_image *out, float **pixels, zm_error *err)
-{
-    zm_frame f;
-    zm_status s = zm_picture_read(&f, path, err);
-    if (s)
-        return s;
-    size_t n = (size_t)f.width * (size_t)f.height * 3;
-    if (!(*pixels = malloc(n * sizeof **pixels)))
-        s = zm_fail(err, ZM_E_NOMEM, "%s: no memory for a picture of %dx%d", path, f.width, f.height);
-    for (size_t i = 0; !s && i < n; i++) /* in the official code's order of operations */
-        (*pixels)[i] = ((float)f.rgb[i] / 255 - 0.5F) / 0.5F;
-    *out = (zm_image){.rgb = *pixels, .width = f.width, .height = f.height};
-    zm_frame_release(&f);
+    w->growing = a->windows > 1 && a->mode->kind != ZM_MODE_BACKWARD && zm_writer_grows(o->out);
     return s;
 }
 
@@ -176,117 +132,211 @@ static zm_status add_loras(const options *o, zm_model *m, zm_error *err)
     return s;
 }
 
-/* Everything that can be wrong is found before the first step. */
-static zm_status prepare(const options *o, const zm_model *m, const zm_image *image, zm_request *r, zm_error *err)
+/* A mask is frames A-B, or else a picture; one of each may be given. */
+static zm_status read_mask(job *j, const char *told, zm_error *err)
 {
-    *r = (zm_request){.prompt = o->prompt,
-                      .negative = o->negative,
-                      .width = o->size[0],
-                      .height = o->size[1],
-                      .frames = (int)o->frames,
-                      .fps = o->fps,
-                      .steps = (int)o->steps,
-                      .guidance = o->guidance,
-                      .shift = o->shift,
-                      .solver = o->solver,
-                      .quality = o->quality,
-                      .seed = (uint64_t)o->seed,
-                      .first = image[0].rgb ? &image[0] : NULL,
-                      .last = image[1].rgb ? &image[1] : NULL};
-    double fps = o->fps > 0 ? o->fps : m->config.video.fps;
-    if (o->seconds > 0)
-        r->frames = (int)fmax(1, lrint(o->seconds * fps));
-    return zm_request_resolve(r, m, err);
+    long long from, to;
+    int end = 0;
+    if (sscanf(told, "%lld-%lld%n", &from, &to, &end) == 2 && !told[end]) {
+        if (from < 1 || to < from)
+            return zm_fail(err, ZM_E_USAGE, "--mask %s is no range of frames; 9-16 is, counted from 1", told);
+        j->r.mask.from = from;
+        j->r.mask.to = to;
+        return ZM_OK;
+    }
+    zm_frame_release(&j->mask);
+    j->r.mask.picture = &j->mask;
+    return zm_picture_read(&j->mask, told, err);
 }
 
-static zm_status film(const options *o, zm_model *m, const zm_request *r, const zm_writer_options *w, show *sh,
-                      const zm_saving *saving, zm_error *err)
+/* Frames that are to be made in all; 0: the model's own. */
+static zm_status count_frames(const options *o, double fps, int *out, zm_error *err)
 {
-    zm_generator *g = NULL;
-    zm_generator_options how;
-    zm_watch watch = {.user = sh,
-                      .phase = on_phase,
-                      .step = on_step,
-                      .preview = o->preview ? on_preview : NULL,
-                      .frame = on_frame,
-                      .finish = on_finish,
-                      .note = on_note,
-                      .saving = saving,
-                      .stop = &zm_app_stop};
-    *sh = (show){.out = o->out, .as = w, .quiet = o->quiet};
-    zm_preview_init(&sh->preview, o->preview ? stderr : NULL, false);
-    zm_status s = zm_generator_fit(&how, m, r, o->limit, err);
-    sh->always = !m->keep;
-    if (!s && o->preview && !m->keep)
-        on_note(sh, "the picture forming is drawn only where the whole model is in memory at once");
-    if (!s)
-        s = zm_generator_new(&g, m, r, &how, err);
-    if (!s)
-        s = zm_generate(g, r, &watch, err);
-    zm_progress_end(&sh->progress, sh->done);
-    zm_generator_free(g);
-    if (s && sh->writer)
-        zm_writer_abandon(&sh->writer);
+    double n = o->seconds > 0 ? fmax(1, rint(o->seconds * fps)) : (double)o->frames;
+    if (n > ZM_REEL_FRAMES_MAX)
+        return zm_fail(err, ZM_E_USAGE, "%.0f frames are too many; %d, an hour at 60 a second, are possible", n,
+                       ZM_REEL_FRAMES_MAX);
+    *out = o->seconds <= 0 && !o->frames && is_one_picture(o->out) && !o->loop ? 1 : (int)n;
+    return ZM_OK;
+}
+
+static zm_status read_inputs(job *j, zm_error *err)
+{
+    const options *o = j->o;
+    zm_status s = ZM_OK;
+    if (o->image)
+        s = zm_image_read(&j->image[0], &j->pixels[0], o->image, err);
+    if (!s && o->last)
+        s = zm_image_read(&j->image[1], &j->pixels[1], o->last, err);
+    for (int i = 0; !s && i < o->masks.n; i++)
+        s = read_mask(j, o->masks.at[i], err);
+    const zm_model_video *v = &j->m->config.video;
+    if (!s && o->storyboard)
+        s = zm_storyboard_load(&j->board, o->storyboard, v->frames / v->fps, err);
     return s;
 }
 
-static zm_status make(const options *o, zm_model *m, const char *model, const zm_image *image, const zm_saving *saving,
-                      zm_error *err)
+/* The rate of the film is that of the video it goes with, unless told. */
+static zm_status rate(const job *j, double *fps, zm_error *err)
 {
-    zm_request r;
+    const options *o = j->o;
+    const char *path = o->video ? o->video : o->extend;
+    zm_source s;
+    *fps = o->fps > 0 ? o->fps : j->m->config.video.fps;
+    if (!path || o->fps > 0)
+        return ZM_OK;
+    zm_status st = zm_source_open(&s, path, err);
+    if (!st && s.fps > 0)
+        *fps = s.fps;
+    zm_source_close(&s);
+    return st;
+}
+
+/* Everything that can be wrong is found before the first step. */
+static zm_status prepare(job *j, zm_error *err)
+{
+    const options *o = j->o;
+    double fps;
+    int frames = 0;
+    zm_status s = read_inputs(j, err);
+    if (!s)
+        s = rate(j, &fps, err);
+    if (!s)
+        s = count_frames(o, fps, &frames, err);
+    if (s)
+        return s;
+    zm_film_request *r = &j->r;
+    r->clip = (zm_request){.prompt = o->prompt,
+                           .negative = o->negative,
+                           .width = o->size[0],
+                           .height = o->size[1],
+                           .frames = frames,
+                           .span = (int)o->window,
+                           .fps = fps,
+                           .steps = (int)o->steps,
+                           .guidance = o->guidance,
+                           .shift = o->shift,
+                           .solver = o->solver,
+                           .quality = o->quality,
+                           .seed = (uint64_t)o->seed,
+                           .loop = o->loop,
+                           .first = j->image[0].rgb ? &j->image[0] : NULL,
+                           .last = j->image[1].rgb ? &j->image[1] : NULL};
+    r->before = o->backward ? NULL : o->extend;
+    r->after = o->backward ? o->extend : o->join;
+    r->change = o->video;
+    r->strength = o->strength;
+    if (j->board)
+        s = zm_storyboard_shots(&r->shot, &r->n_shots, j->board, fps, err);
+    return s ? s : zm_film_open(&j->film, j->m, r, err);
+}
+
+static zm_status film(job *j, const zm_writer_options *w, show *sh, const zm_saving *saving, zm_error *err)
+{
+    const options *o = j->o;
+    const zm_film_about *a = zm_film_about_of(j->film);
+    zm_generator_options how;
+    *sh = (show){.out = o->out, .as = w, .quiet = o->quiet, .always = !j->m->keep, .windows = a->windows};
+    zm_film_watch watch = zm_show_watch(sh, o->preview);
+    watch.watch.saving = saving;
+    watch.path = a->windows > 1 ? j->place : NULL;
+    zm_preview_init(&sh->preview, o->preview ? stderr : NULL, false);
+    zm_status s = zm_generator_fit(&how, j->m, &a->clip, o->limit, err);
+    sh->always = !j->m->keep;
+    if (!s && o->preview && !j->m->keep)
+        watch.watch.note(sh, "the picture forming is drawn only where the whole model is in memory at once");
+    if (!s && saving->resume && a->windows > 1 && !w->growing)
+        watch.watch.note(sh, "only .mp4 and pictures per frame grow: this film is made from its beginning");
+    if (!s)
+        s = zm_film_run(j->film, &how, &watch, err);
+    zm_show_end(sh, s != ZM_OK);
+    return s;
+}
+
+static zm_status make(job *j, const zm_saving *saving, zm_error *err)
+{
     zm_writer_options w;
     show sh;
     double start = zm_now();
-    zm_status s = prepare(o, m, image, &r, err);
-    if (!s)
-        s = prepare_file(o, &r, &w, err);
+    zm_status s = prepare(j, err);
     if (s)
         return s;
-    if (!o->quiet)
-        warn_unknown(&r, m);
-    s = film(o, m, &r, &w, &sh, saving, err);
+    const zm_film_about *a = zm_film_about_of(j->film);
+    s = prepare_file(j->o, a, &w, err);
+    if (s)
+        return s;
+    if (!j->o->quiet)
+        warn_unknown(&a->clip, j->m);
+    s = film(j, &w, &sh, saving, err);
     if (s)
         return s;
     double seconds = zm_now() - start;
-    if (o->json)
-        print_json(o, &r, model, &w, seconds);
-    else if (!o->quiet)
-        fprintf(stderr, "%s: %d frames of %dx%d, seed %" PRIu64 ", %.1f s, %.0f MB\n", o->out, sh.frames,
-                r.width * w.scale, r.height * w.scale, r.seed, seconds, 1e-6 * (double)zm_peak_rss_bytes());
+    if (j->o->json)
+        print_json(j, a, &w, &sh, seconds);
+    else if (!j->o->quiet)
+        fprintf(stderr, "%s: %" PRId64 " frames of %dx%d, seed %" PRIu64 ", %.1f s, %.0f MB\n", j->o->out, sh.frames,
+                a->width * w.scale, a->height * w.scale, a->clip.seed, seconds, 1e-6 * (double)zm_peak_rss_bytes());
     return ZM_OK;
+}
+
+static void job_release(job *j)
+{
+    zm_film_close(j->film);
+    zm_storyboard_free(j->board);
+    zm_model_close(j->m);
+    free(j->pixels[0]);
+    free(j->pixels[1]);
+    zm_frame_release(&j->mask);
+    free(j->state);
+    free(j->place);
+}
+
+static char *beside(const char *out, const char *end)
+{
+    size_t n = strlen(out) + strlen(end) + 1;
+    char *path = malloc(n);
+    if (path)
+        snprintf(path, n, "%s%s", out, end);
+    return path;
 }
 
 static zm_status make_all(options *o, const char *model, zm_error *err)
 {
-    zm_model *m = NULL;
-    zm_image image[2] = {{0}, {0}};
-    float *pixels[2] = {NULL, NULL};
-    char *state = malloc(strlen(o->out) + sizeof ".latents.safetensors");
-    if (!state)
-        return zm_fail(err, ZM_E_NOMEM, "out of memory");
-    strcat(strcpy(state, o->out), ".latents.safetensors");
-    zm_saving saving = {.path = state, .seconds = o->save_every, .resume = o->resume, .keep = o->keep_latents};
+    job j = {.o = o,
+             .model_path = model,
+             .state = beside(o->out, ".latents.safetensors"),
+             .place = beside(o->out, ".film.safetensors")};
+    zm_saving saving = {.path = j.state, .seconds = o->save_every, .resume = o->resume, .keep = o->keep_latents};
     uint64_t seed;
-    if (o->resume)
+    zm_status s = j.state && j.place ? ZM_OK : zm_fail(err, ZM_E_NOMEM, "out of memory");
+    if (!s && o->resume)
         zm_sweep_parts(o->out);
-    if (o->seed < 0 && o->resume && zm_state_seed(state, &seed))
+    if (!s && o->seed < 0 && o->resume && (zm_state_seed(j.place, &seed) || zm_state_seed(j.state, &seed)))
         o->seed = (int64_t)seed;
     if (o->seed < 0)
         o->seed = (int64_t)(((uint64_t)time(NULL) * 2654435761u ^ (uint64_t)getpid() << 16) & 0x7fffffff);
-    zm_status s = zm_model_open_with(&m, model, &o->files, err);
     if (!s)
-        s = add_loras(o, m, err);
-    if (!s && o->image)
-        s = read_image(o->image, &image[0], &pixels[0], err);
-    if (!s && o->last)
-        s = read_image(o->last, &image[1], &pixels[1], err);
+        s = zm_model_open_with(&j.m, model, &o->files, err);
     if (!s)
-        s = make(o, m, model, image, &saving, err);
-    zm_model_close(m);
-    free(pixels[0]);
-    free(pixels[1]);
-    free(state);
+        s = add_loras(o, j.m, err);
+    if (!s)
+        s = make(&j, &saving, err);
+    job_release(&j);
     return s;
+}
+
+/* Options that need each other, told before any file is looked at. */
+static const char *wrong_together(const options *o)
+{
+    if (o->backward && !o->extend)
+        return "--backward says that what --extend FILE names comes last; give it a video";
+    if (o->join && !o->extend)
+        return "--join FILE is where a video given by --extend FILE leads to; give both";
+    if (o->join && o->backward)
+        return "--join and --backward do not go together: a film between two videos has both";
+    if ((o->masks.n || o->strength > 0) && !o->video)
+        return "--mask and --strength say how --video FILE is changed; give it a video";
+    return NULL;
 }
 
 static int run(options *o)
@@ -296,7 +346,12 @@ static int run(options *o)
         fprintf(stderr, "zouma generate: this build runs on the cpu; --device %s is not in it\n", o->device);
         return 2;
     }
-    if (!o->prompt[strspn(o->prompt, " \t\r\n")]) {
+    const char *wrong = wrong_together(o);
+    if (wrong) {
+        fprintf(stderr, "zouma generate: %s\n", wrong);
+        return 2;
+    }
+    if (!o->storyboard && !o->prompt[strspn(o->prompt, " \t\r\n")]) {
         fprintf(
             stderr,
             "zouma generate: the prompt is empty; say what the video should show, for example \"a red ball bounces on the grass\"\n");
@@ -341,13 +396,26 @@ int zm_cmd_generate(int argc, char **argv)
         {"--low-noise", 0, ZM_ARG_STR, &o.files.low_noise, 0, 0, "FILE", "second expert of a Wan 2.2 A14B model"},
         {"--tokenizer", 0, ZM_ARG_STR, &o.files.tokenizer, 0, 0, "FILE", "tokenizer.json or spiece.model"},
         {"--image", 0, ZM_ARG_STR, &o.image, 0, 0, "FILE", "picture that the clip begins with"},
-        {"--last", 0, ZM_ARG_STR, &o.last, 0, 0, "FILE", "picture that it ends with, for models that take two"},
+        {"--last", 0, ZM_ARG_STR, &o.last, 0, 0, "FILE", "picture that it ends with"},
+        {"--extend", 0, ZM_ARG_STR, &o.extend, 0, 0, "FILE",
+         "video that the film goes on from: its frames come first, as they are"},
+        {"--backward", 0, ZM_ARG_FLAG, &o.backward, 0, 0, NULL, "... that it leads to instead: its frames come last"},
+        {"--join", 0, ZM_ARG_STR, &o.join, 0, 0, "FILE", "with --extend: video that the film leads to"},
+        {"--video", 0, ZM_ARG_STR, &o.video, 0, 0, "FILE", "video to change"},
+        {"--strength", 0, ZM_ARG_FLOAT, &o.strength, 0.01, 1, "X", "how far [0.6; 1 with --mask]"},
+        {"--mask", 0, ZM_ARG_LIST, &o.masks, 0, 0, "FILE|A-B",
+         "change only where this picture is white, only the frames A to B, or both if given twice"},
+        {"--storyboard", 0, ZM_ARG_STR, &o.storyboard, 0, 0, "FILE|YAML",
+         "shots with prompt, seconds, transition (" ZM_TRANSITIONS ") and picture, instead of a prompt"},
+        {"--loop", 0, ZM_ARG_FLAG, &o.loop, 0, 0, NULL, "a clip whose first frame follows its last"},
         {"--lora", 0, ZM_ARG_LIST, &o.loras, 0, 0, "FILE[:STRENGTH]",
          "adapter to apply; may be given again [strength 1]"},
         {"--size", 0, ZM_ARG_SIZE, o.size, 0, 0, "WxH",
          "pixels of the picture the model makes [its own, in the shape of --image]"},
-        {"--frames", 0, ZM_ARG_INT, &o.frames, 1, 4097, "N", "length in frames"},
-        {"--seconds", 0, ZM_ARG_FLOAT, &o.seconds, 0.01, 3600, "S", "length in seconds, instead of --frames"},
+        {"--frames", 0, ZM_ARG_INT, &o.frames, 1, ZM_REEL_FRAMES_MAX, "N",
+         "frames to make; a longer film is made window by window"},
+        {"--seconds", 0, ZM_ARG_FLOAT, &o.seconds, 0.01, 3600, "S", "seconds to make, instead of --frames"},
+        {"--window", 0, ZM_ARG_INT, &o.window, 1, 4097, "N", "frames that are made together [the model's own clip]"},
         {"--fps", 0, ZM_ARG_FLOAT, &o.fps, 0.1, 240, "N", "frames per second of the file"},
         {"--steps", 0, ZM_ARG_INT, &o.steps, 1, 1000, "N", "denoising steps: more is finer and slower"},
         {"--guidance", 0, ZM_ARG_FLOAT, &o.guidance, 0.01, 100, "G",
@@ -376,10 +444,14 @@ int zm_cmd_generate(int argc, char **argv)
     int n = zm_args_parse(argc, argv, args, sizeof args / sizeof *args, words, 1, usage, help);
     if (n < 0)
         return n == -1 ? 2 : 0;
-    if (n == 0) {
+    if (n == 0 && !o.storyboard) {
         fprintf(stderr, "zouma generate: what should the video show?  usage: zouma generate %s\n", usage);
         return 2;
     }
-    o.prompt = words[0];
+    if (n && o.storyboard) {
+        fprintf(stderr, "zouma generate: a storyboard has the prompts of its shots; give it without another\n");
+        return 2;
+    }
+    o.prompt = n ? words[0] : NULL;
     return run(&o);
 }

@@ -3,7 +3,9 @@
 #ifndef ZM_MEDIA_ENCODE_H
 #define ZM_MEDIA_ENCODE_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/error.h"
 #include "media/frame.h"
@@ -31,6 +33,11 @@ typedef struct {
     int width, height;    /* of the frames that come */
     int fps_num, fps_den; /* > 0 */
     int crf;
+    /* A file that can be played while it grows (.mp4): this encoder writes one stretch of it, which can be decoded by
+     * itself, behind what is there.  The first stretch begins the file. */
+    bool growing;
+    int stretch;         /* number of this one, from 0 */
+    int64_t first_frame; /* frames before it */
 } zm_encoder_options;
 
 typedef struct zm_encoder zm_encoder;

@@ -3,6 +3,7 @@
 #include "media/encode.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +31,8 @@ struct zm_encoder {
     AVPacket *packet;
     struct SwsContext *convert;
     int64_t count;
+    int fd;    /* of a growing file; -1: none */
+    bool deaf; /* what is written now is in the file already: the header, from its second stretch on */
     FILE *spool;
     zm_palette *palette;
 };
@@ -112,6 +115,8 @@ static void configure(zm_encoder *e, AVDictionary **private)
     c->color_range = AVCOL_RANGE_MPEG;
     c->chroma_sample_location = AVCHROMA_LOC_LEFT;
     av_dict_set_int(private, "crf", o->crf, 0);
+    if (o->growing) /* every stretch begins at its first frame's time, which frames out of order would move */
+        c->max_b_frames = 0;
     if (!strcmp(o->codec, "libx264")) {
         av_dict_set(private, "profile", "high", 0);
         /* x264's AVX-512 functions give other bytes from run to run (seen with 0.164); all below agree with each
@@ -165,8 +170,56 @@ static zm_status open_convert(zm_encoder *e, zm_error *err)
     return ZM_OK;
 }
 
+static int write_growing(void *user, uint8_t *bytes, int n)
+{
+    zm_encoder *e = user;
+    for (int done = 0; !e->deaf && done < n;) {
+        ssize_t wrote = write(e->fd, bytes + done, (size_t)(n - done));
+        if (wrote < 0 && errno != EINTR)
+            return AVERROR(errno);
+        done += wrote > 0 ? (int)wrote : 0;
+    }
+    return n;
+}
+
+/* The file stays as it is but for its end. */
+static zm_status open_growing(zm_encoder *e, zm_error *err)
+{
+    enum { BUFFER = 1 << 16 };
+    e->fd = open(e->file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | (e->opt.stretch ? 0 : O_TRUNC), 0666);
+    if (e->fd < 0)
+        return zm_ffmpeg_fail(err, ZM_E_IO, AVERROR(errno), "%s: cannot write", e->opt.path);
+    int r = avformat_alloc_output_context2(&e->mux, NULL, kinds[e->opt.kind].muxer, NULL);
+    unsigned char *buffer = r < 0 ? NULL : av_malloc(BUFFER);
+    if (buffer)
+        e->mux->pb = avio_alloc_context(buffer, BUFFER, 1, e, NULL, write_growing, NULL);
+    if (r < 0 || !buffer || !e->mux->pb) {
+        av_free(buffer);
+        return zm_fail(err, ZM_E_NOMEM, "%s: out of memory", e->opt.path);
+    }
+    e->mux->flags |= AVFMT_FLAG_BITEXACT | AVFMT_FLAG_CUSTOM_IO;
+    e->deaf = e->opt.stretch > 0;
+    e->count = e->opt.first_frame;
+    return ZM_OK;
+}
+
+static int close_growing(zm_encoder *e)
+{
+    int r = 0;
+    if (e->mux && e->mux->pb) {
+        av_freep(&e->mux->pb->buffer);
+        avio_context_free(&e->mux->pb);
+    }
+    if (e->fd >= 0 && (fsync(e->fd) || close(e->fd)))
+        r = AVERROR(errno);
+    e->fd = -1;
+    return r;
+}
+
 static zm_status open_mux(zm_encoder *e, zm_error *err)
 {
+    if (e->opt.growing)
+        return open_growing(e, err);
     char *url = av_asprintf("file:%s", e->file); /* whatever the name looks like, it is a local file */
     if (!url)
         return zm_fail(err, ZM_E_NOMEM, "%s: out of memory", e->opt.path);
@@ -188,12 +241,24 @@ static zm_status start(zm_encoder *e, zm_error *err)
         return zm_fail(err, ZM_E_NOMEM, "%s: out of memory", e->opt.path);
     e->stream->time_base = e->codec->time_base;
     e->stream->avg_frame_rate = e->codec->framerate;
-    if (e->opt.kind == ZM_KIND_MP4)
+    if (e->opt.growing) { /* ISO 14496-12 section 8.8: the index of each stretch stands before it */
+        av_dict_set(&private, "movflags",
+                    e->opt.stretch ? "+empty_moov+default_base_moof+frag_custom+skip_trailer+frag_discont"
+                                   : "+empty_moov+default_base_moof+frag_custom+skip_trailer",
+                    0);
+        av_dict_set_int(&private, "fragment_index", e->opt.stretch + 1, 0);
+        av_dict_set_int(&private, "use_editlist", 0, 0);
+        e->mux->avoid_negative_ts = AVFMT_AVOID_NEG_TS_MAKE_NON_NEGATIVE; /* times stay those of the whole file */
+    } else if (e->opt.kind == ZM_KIND_MP4) {
         av_dict_set(&private, "movflags", "+faststart", 0);
+    }
     if (e->opt.kind == ZM_KIND_APNG)
         av_dict_set(&private, "plays", "0", 0);
     int r = avformat_write_header(e->mux, &private);
     av_dict_free(&private);
+    if (r >= 0 && e->opt.growing)
+        avio_flush(e->mux->pb);
+    e->deaf = false;
     return r < 0 ? zm_ffmpeg_fail(err, ZM_E_IO, r, "%s: cannot write the header", e->opt.path) : ZM_OK;
 }
 
@@ -225,6 +290,7 @@ zm_status zm_encoder_open(zm_encoder **out, const zm_encoder_options *opt, zm_er
         return zm_fail(err, ZM_E_NOMEM, "%s: out of memory", opt->path);
     }
     e->opt = *opt;
+    e->fd = -1;
     e->opt.codec = avcodec_find_encoder_by_name(opt->codec)->name; /* zm_encoder_check has found it; outlives opt */
     zm_status s = open_mux(e, err);
     if (!s)
@@ -236,7 +302,7 @@ zm_status zm_encoder_open(zm_encoder **out, const zm_encoder_options *opt, zm_er
     if (!s)
         s = start(e, err);
     if (s) {
-        if (e->mux && e->mux->pb)
+        if (e->mux && e->mux->pb && !opt->stretch)
             unlink(e->file);
         zm_encoder_free(e);
         return s;
@@ -354,7 +420,7 @@ zm_status zm_encoder_finish(zm_encoder *e, zm_error *err)
         avio_flush(e->mux->pb);
         r = e->mux->pb->error;
     }
-    int closed = avio_closep(&e->mux->pb);
+    int closed = e->opt.growing ? close_growing(e) : avio_closep(&e->mux->pb);
     if (r >= 0)
         r = closed;
     return r < 0 ? zm_ffmpeg_fail(err, ZM_E_IO, r, "%s: write failed", e->opt.path) : ZM_OK;
@@ -364,7 +430,9 @@ void zm_encoder_free(zm_encoder *e)
 {
     if (!e)
         return;
-    if (e->mux && e->mux->pb)
+    if (e->opt.growing)
+        (void)close_growing(e);
+    else if (e->mux && e->mux->pb)
         (void)avio_closep(&e->mux->pb);
     avformat_free_context(e->mux);
     avcodec_free_context(&e->codec);

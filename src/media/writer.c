@@ -9,7 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <limits.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/mapfile.h"
@@ -26,8 +28,9 @@ struct zm_writer {
     zm_writer_options opt;
     zm_encoder *encoder; /* NULL for .png */
     bool sequence, failed;
-    long count;     /* frames put */
-    zm_frame large; /* the enlarged frame; empty when scale is 1 */
+    zm_writer_mark mark; /* of a growing file */
+    long count;          /* frames put */
+    zm_frame large;      /* the enlarged frame; empty when scale is 1 */
 };
 
 enum { WATCHABLE_PX = 320, SEQUENCE_LIMIT = 10000000 };
@@ -99,6 +102,7 @@ static char *temporary(const char *name)
 static zm_status find_kind(zm_media_kind *kind, const char *path, zm_error *err)
 {
     size_t n = strlen(path);
+    *kind = ZM_KIND_COUNT;
     for (int i = 0; i < ZM_KIND_COUNT; i++) {
         size_t e = strlen(kinds[i].extension);
         if (n > e && path[n - e - 1] != '/' && !strcasecmp(path + n - e, kinds[i].extension)) {
@@ -131,6 +135,8 @@ static zm_status settle(zm_media_kind *kind, zm_writer_options *opt, const char 
     if (opt->fps_num < 1 || opt->fps_den < 1 || opt->fps_den > 1000000 || opt->fps_num / opt->fps_den > 1000)
         return zm_fail(err, ZM_E_USAGE, "%s: %d/%d is not a frame rate between 0 and 1000", path, opt->fps_num,
                        opt->fps_den);
+    if (opt->growing && !zm_writer_grows(path))
+        return zm_fail(err, ZM_E_UNSUPPORTED, "%s: only .mp4 and pictures per frame can grow", path);
     if (*kind == ZM_KIND_GIF && opt->fps_num > 50 * (int64_t)opt->fps_den)
         return zm_fail(err, ZM_E_USAGE, "%s: a GIF plays at most 50 frames a second, not %d/%d", path, opt->fps_num,
                        opt->fps_den);
@@ -148,7 +154,7 @@ zm_status zm_writer_check(const char *path, const zm_writer_options *opt, zm_err
 
 static zm_status open_encoder(zm_writer *w, zm_error *err)
 {
-    char *beside = temporary(w->path);
+    char *beside = w->opt.growing ? strdup(w->path) : temporary(w->path);
     if (!beside)
         return zm_fail(err, ZM_E_NOMEM, "%s: out of memory", w->path);
     zm_encoder_options opt = {.path = w->path,
@@ -159,7 +165,10 @@ static zm_status open_encoder(zm_writer *w, zm_error *err)
                               .height = w->opt.height * w->opt.scale,
                               .fps_num = w->opt.fps_num,
                               .fps_den = w->opt.fps_den,
-                              .crf = w->opt.crf};
+                              .crf = w->opt.crf,
+                              .growing = w->opt.growing,
+                              .stretch = w->mark.stretches,
+                              .first_frame = w->count};
     zm_status s = zm_encoder_open(&w->encoder, &opt, err);
     free(beside);
     return s;
@@ -202,8 +211,10 @@ zm_status zm_writer_open(zm_writer **out, const char *path, const zm_writer_opti
         s = zm_frame_init(&w->large, w->opt.width * w->opt.scale, w->opt.height * w->opt.scale, err);
     if (!s && zm_path_is_dir(path))
         s = zm_fail(err, ZM_E_IO, "%s: is a directory", path);
-    if (!s)
-        s = w->kind == ZM_KIND_PNG ? open_pictures(w, err) : open_encoder(w, err);
+    if (!s && w->kind == ZM_KIND_PNG)
+        s = open_pictures(w, err);
+    else if (!s && !w->opt.growing) /* one that grows leaves what is there alone until its first frame */
+        s = open_encoder(w, err);
     if (s)
         zm_writer_abandon(&w);
     *out = w;
@@ -256,6 +267,8 @@ zm_status zm_writer_put(zm_writer *w, const zm_frame *f, zm_error *err)
         s = zm_frame_resize(&w->large, f, err);
         f = &w->large;
     }
+    if (!s && w->kind != ZM_KIND_PNG && !w->encoder)
+        s = open_encoder(w, err);
     if (!s && w->kind == ZM_KIND_PNG) {
         s = put_png(w, f, err);
     } else if (!s) {
@@ -281,7 +294,7 @@ static zm_status settle_files(zm_writer *w, bool keep, zm_error *err)
 {
     zm_status s = ZM_OK;
     long n = w->kind == ZM_KIND_PNG ? w->count : 1;
-    for (long i = 0; i < n; i++) {
+    for (long i = w->kind == ZM_KIND_PNG ? (long)w->mark.frames : 0; i < n; i++) {
         char *name = numbered(w->path, w->sequence, i), *beside = name ? temporary(name) : NULL;
         if (!beside)
             s = zm_fail(err, ZM_E_NOMEM, "%s: out of memory", w->path);
@@ -301,6 +314,69 @@ static void destroy(zm_writer **w)
     *w = NULL;
 }
 
+bool zm_writer_grows(const char *path)
+{
+    zm_media_kind kind;
+    size_t at;
+    int length, digits;
+    bool zeros;
+    return !find_kind(&kind, path, NULL) &&
+           (kind == ZM_KIND_MP4 || (kind == ZM_KIND_PNG && find_number_field(path, &at, &length, &digits, &zeros)));
+}
+
+zm_status zm_writer_mark_here(zm_writer *w, zm_writer_mark *at, zm_error *err)
+{
+    ZM_ASSERT(w->opt.growing);
+    zm_status s = ZM_OK;
+    struct stat st;
+    if (w->failed)
+        return zm_fail(err, ZM_E_IO, "%s: an earlier frame could not be written", w->path);
+    if (w->kind == ZM_KIND_PNG) {
+        s = settle_files(w, true, err);
+    } else if (w->encoder) {
+        s = zm_encoder_finish(w->encoder, err);
+        zm_encoder_free(w->encoder);
+        w->encoder = NULL;
+        w->mark.stretches++;
+    }
+    if (!s && w->kind != ZM_KIND_PNG && stat(w->path, &st))
+        s = zm_fail(err, ZM_E_IO, "%s: %s", w->path, strerror(errno));
+    w->failed = s != ZM_OK;
+    if (s)
+        return s;
+    w->mark.frames = w->count;
+    w->mark.bytes = w->kind == ZM_KIND_PNG ? 0 : (int64_t)st.st_size;
+    *at = w->mark;
+    return ZM_OK;
+}
+
+zm_status zm_writer_go_on(zm_writer *w, const zm_writer_mark *at, zm_error *err)
+{
+    struct stat st;
+    ZM_ASSERT(w->opt.growing && !w->count);
+    if (at->frames > LONG_MAX || at->frames < 0)
+        return zm_fail(err, ZM_E_USAGE, "%s: %lld frames cannot be gone on from", w->path, (long long)at->frames);
+    if (w->kind != ZM_KIND_PNG) {
+        if (stat(w->path, &st) || st.st_size < at->bytes)
+            return zm_fail(err, ZM_E_IO, "%s: not there any more, or shorter than it was; it cannot be gone on with",
+                           w->path);
+        if (truncate(w->path, at->bytes))
+            return zm_fail(err, ZM_E_IO, "%s: %s", w->path, strerror(errno));
+    }
+    w->count = (long)at->frames;
+    w->mark = *at;
+    return ZM_OK;
+}
+
+/* What grew after the last mark goes; without a mark all of it does. */
+static void cut_back(zm_writer *w)
+{
+    if (!w->mark.stretches)
+        (void)unlink(w->path);
+    else if (truncate(w->path, w->mark.bytes))
+        (void)0; /* a stretch that breaks off is left: players stop there */
+}
+
 zm_status zm_writer_close(zm_writer **w, zm_error *err)
 {
     zm_status s = ZM_OK;
@@ -315,7 +391,9 @@ zm_status zm_writer_close(zm_writer **w, zm_error *err)
         return s;
     }
     zm_encoder_free((*w)->encoder);
-    s = settle_files(*w, true, err);
+    (*w)->encoder = NULL;
+    if (!(*w)->opt.growing || (*w)->kind == ZM_KIND_PNG)
+        s = settle_files(*w, true, err);
     destroy(w);
     return s;
 }
@@ -326,7 +404,9 @@ void zm_writer_abandon(zm_writer **w)
         return;
     bool opened = (*w)->encoder || (*w)->kind == ZM_KIND_PNG;
     zm_encoder_free((*w)->encoder);
-    if (opened)
+    if (opened && (*w)->opt.growing && (*w)->kind != ZM_KIND_PNG)
+        cut_back(*w);
+    else if (opened)
         (void)settle_files(*w, false, NULL);
     destroy(w);
 }

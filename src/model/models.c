@@ -63,7 +63,8 @@ static zm_status part_path(char **out, const zm_model_config *c, const char *dir
 static zm_status read_sampling(zm_model_config *c, zm_error *err)
 {
     const zm_json *j = &c->json;
-    int64_t steps = c->sampling.steps, width = c->video.width, height = c->video.height, frames = c->video.frames;
+    int64_t steps = c->sampling.steps, width = c->video.width, height = c->video.height, frames = c->video.frames,
+            given = c->video.given;
     const char *solver = NULL, *negative = NULL;
     zm_status s = zm_json_int(&steps, j, "sampling.steps", false, 1, 1000, err);
     if (!s)
@@ -84,8 +85,13 @@ static zm_status read_sampling(zm_model_config *c, zm_error *err)
         s = zm_json_int(&frames, j, "video.frames", false, 1, 1 << 20, err);
     if (!s)
         s = zm_json_f64(&c->video.fps, j, "video.fps", false, 0.01, 1000, err);
+    if (!s)
+        s = zm_json_int(&given, j, "video.given", false, 0, 64, err);
+    if (!s)
+        s = zm_json_bool(&c->video.stills, j, "video.stills", false, err);
     if (s)
         return s;
+    c->video.given = (int)given;
     if (!c->sampling.guidance_low)
         c->sampling.guidance_low = c->sampling.guidance;
     c->sampling.steps = (int)steps;
@@ -157,6 +163,8 @@ static zm_status set_family(zm_model_config *c, const char *name, bool official,
                        name ? name : c->dit.model_type);
     c->sampling = c->family->sampling;
     c->video = c->family->video;
+    if (!official) /* zouma train: clips of one length, some with one or two clean first latent frames */
+        c->video.stills = false, c->video.given = c->family->frame_timesteps ? 2 : c->family->video.given;
     c->boundary = experts ? c->family->boundary : 0;
     if (official && c->family->negative && !(c->sampling.negative = strdup(c->family->negative)))
         return zm_fail(err, ZM_E_NOMEM, "%s: out of memory", where);

@@ -4,7 +4,7 @@
  *   {"family": "wan22-ti2v", "name": "...", "dit": {official keys}, "text_encoder": {official keys}, "vae": {...},
  *    "files": {"dit": "dit.gguf", "text_encoder": "text.gguf", "vae": "vae.gguf", "tokenizer": "tokenizer.json"},
  *    "sampling": {"steps", "guidance", "guidance_low", "shift", "solver", "negative"},
- *    "video": {"width", "height", "frames", "fps"}}.
+ *    "video": {"width", "height", "frames", "fps", "given", "stills"}}.
  * An official directory has a config.json with the transformer's keys at its root, or high_noise_model/ and
  * low_noise_model/ with one each (Wan 2.2 A14B); sizes that it does not tell are read from the tensors.
  * A directory of diffusers has a model_index.json.  Any other directory, and what lies around one weight file, is
@@ -33,6 +33,8 @@ typedef struct zm_model_video {
     int width, height; /* pixels */
     int frames;
     double fps;
+    int given;   /* latent frames at its beginning that a clip may have been given in training; 0: none */
+    bool stills; /* clips of one frame were trained on */
 } zm_model_video;
 
 typedef struct zm_model_family {

@@ -91,39 +91,144 @@ static zm_status encoder_open(zm_vae_stream **out, zm_model *m, const zm_request
                                   r->width, &(zm_vae_stream_options){.exec = opt->encode}, err);
 }
 
-static zm_status give_first(zm_latent_plan *p, zm_model *m, const zm_request *r, const zm_condition_options *opt,
-                            zm_error *err)
+/* Pictures and known frames brought to the clip's size, as both ways of a model take them.  The arrays that a picture
+ * needed are owned (`own`), all others the caller's. */
+typedef struct ends {
+    const float *head, *tail;
+    int n_head, n_tail;
+    float *own[2];
+} ends;
+
+/* One way of bringing a picture to size. */
+static zm_status fit(float *out, const zm_request *r, const zm_model *m, const zm_image *in, zm_error *err)
 {
-    zm_vae_stream *stream = NULL;
-    float *pixels = pixels_new(r->width, r->height, err);
-    float *latent = malloc((size_t)(p->size.each / p->size.frames) * sizeof *latent);
-    zm_status s = pixels && latent ? cover(pixels, r->width, r->height, r->first, err)
-                                   : zm_fail(err, ZM_E_NOMEM, "no memory for a picture");
-    if (!s)
-        s = encoder_open(&stream, m, r, opt, err);
-    if (!s)
-        s = zm_vae_stream_push(stream, pixels, latent, err);
-    if (!s)
-        s = zm_latent_plan_give(p, 0, latent, err);
-    zm_vae_stream_close(stream);
-    free(latent);
-    free(pixels);
+    int grid = m->stride * m->config.dit.patch_size[1];
+    return zm_image_way_of(m) == ZM_IMAGE_CHANNELS ? stretch(out, r->width, r->height, grid, in, err)
+                                                   : cover(out, r->width, r->height, in, err);
+}
+
+static void ends_release(ends *e)
+{
+    free(e->own[0]);
+    free(e->own[1]);
+}
+
+/* A last picture stands still for as long as a latent frame does; where it enters as channels it is one frame. */
+static zm_status ends_init(ends *e, const zm_request *r, const zm_model *m, zm_error *err)
+{
+    const zm_known *k = r->known;
+    const zm_image *picture[2] = {r->first, r->last};
+    size_t frame = (size_t)r->width * (size_t)r->height * 3;
+    int still = zm_image_way_of(m) == ZM_IMAGE_CHANNELS ? 1 : m->time_stride;
+    *e = k ? (ends){.head = k->head, .tail = k->tail, .n_head = k->n_head, .n_tail = k->n_tail} : (ends){0};
+    zm_status s = ZM_OK;
+    for (int i = 0; !k && !s && i < 2; i++) {
+        int n = i ? still : 1;
+        if (!picture[i])
+            continue;
+        if (!(e->own[i] = zm_aligned_alloc((size_t)n * frame * sizeof(float))))
+            return zm_fail(err, ZM_E_NOMEM, "no memory for a picture of %dx%d", r->width, r->height);
+        s = fit(e->own[i], r, m, picture[i], err);
+        for (int f = 1; f < n; f++)
+            memcpy(e->own[i] + (size_t)f * frame, e->own[i], frame * sizeof(float));
+        if (i)
+            e->tail = e->own[i], e->n_tail = n;
+        else
+            e->head = e->own[i], e->n_head = n;
+    }
     return s;
 }
 
-/* The clip that is encoded as channels: one of the pictures, or nothing. */
-typedef struct partial_clip {
-    const float *first, *last; /* of the clip's size; NULL: nothing there */
-    int frames;
-} partial_clip;
-
-static const float *clip_frame(const partial_clip *c, int f)
+/* Latents of 1 + T k frames, each handed to the plan from frame `at` on; the first `skip` are dropped. */
+static zm_status encode_frames(zm_latent_plan *p, zm_vae_stream *stream, const float *video, int frames, int at,
+                               int skip, const zm_condition_options *opt, zm_error *err)
 {
-    return f == 0 ? c->first : f == c->frames - 1 ? c->last : NULL;
+    float *latent = malloc((size_t)(p->size.each / p->size.frames) * sizeof *latent);
+    size_t frame = (size_t)(p->size.height * zm_vae_stream_scale(stream)) *
+                   (size_t)(p->size.width * zm_vae_stream_scale(stream)) * 3;
+    zm_status s = latent ? ZM_OK : zm_fail(err, ZM_E_NOMEM, "no memory for frames to encode");
+    zm_vae_stream_restart(stream);
+    for (int f = 0, k = 0; !s && f < frames; k++) {
+        int takes = zm_vae_stream_takes(stream);
+        if (opt->stop && *opt->stop)
+            s = zm_fail(err, ZM_E_INTERRUPTED, "stopped while given frames were encoded");
+        if (!s)
+            s = zm_vae_stream_push(stream, video + (size_t)f * frame, latent, err);
+        if (!s && k >= skip)
+            s = zm_latent_plan_give(p, at + k - skip, latent, err);
+        f += takes;
+    }
+    free(latent);
+    return s;
+}
+
+/* The frames before a tail are not there yet: it is encoded as if its first frame had stood still before it. */
+static zm_status encode_tail(zm_latent_plan *p, zm_vae_stream *stream, const ends *e, int stride, size_t frame,
+                             const zm_condition_options *opt, zm_error *err)
+{
+    size_t n = (size_t)(1 + e->n_tail) * frame;
+    float *video = zm_aligned_alloc(n * sizeof *video);
+    if (!video)
+        return zm_fail(err, ZM_E_NOMEM, "no memory for %d given frames", e->n_tail);
+    memcpy(video, e->tail, frame * sizeof *video);
+    memcpy(video + frame, e->tail, (n - frame) * sizeof *video);
+    zm_status s = encode_frames(p, stream, video, 1 + e->n_tail, p->size.frames - e->n_tail / stride, 1, opt, err);
+    free(video);
+    return s;
+}
+
+/* A clip that is changed: all its latent, then the levels, then what stays. */
+static zm_status change(zm_latent_plan *p, zm_vae_stream *stream, const zm_model *m, const zm_request *r,
+                        const zm_condition_options *opt, zm_error *err)
+{
+    const zm_known *k = r->known;
+    bool per_frame = zm_image_way_of(m) == ZM_IMAGE_FRAMES;
+    size_t cells = (size_t)p->size.height * (size_t)p->size.width;
+    int given = k->n_head ? 1 + (k->n_head - 1) / m->time_stride : 0;
+    zm_status s = encode_frames(p, stream, k->all, 1 + (p->size.frames - 1) * m->time_stride, 0, 0, opt, err);
+    if (!s)
+        s = zm_latent_plan_change(p, k->strength, p->latent, err);
+    if (s || (!given && !k->repaint))
+        return s;
+    uint8_t *anew = malloc((size_t)p->size.frames * cells);
+    if (!anew)
+        return zm_fail(err, ZM_E_NOMEM, "no memory for a mask");
+    if (k->repaint)
+        memcpy(anew, k->repaint, (size_t)p->size.frames * cells);
+    else
+        memset(anew, 1, (size_t)p->size.frames * cells);
+    memset(anew, 0, (size_t)given * cells);
+    s = zm_latent_plan_keep(p, anew, per_frame, err);
+    free(anew);
+    return s;
+}
+
+static zm_status give(zm_latent_plan *p, zm_model *m, const zm_request *r, const ends *e,
+                      const zm_condition_options *opt, zm_error *err)
+{
+    zm_vae_stream *stream = NULL;
+    size_t frame = (size_t)r->width * (size_t)r->height * 3;
+    zm_status s = encoder_open(&stream, m, r, opt, err);
+    if (!s && r->known && r->known->all)
+        s = change(p, stream, m, r, opt, err);
+    if (!s && e->head && !(r->known && r->known->all))
+        s = encode_frames(p, stream, e->head, e->n_head, 0, 0, opt, err);
+    if (!s && e->tail)
+        s = encode_tail(p, stream, e, m->time_stride, frame, opt, err);
+    zm_vae_stream_close(stream);
+    return s;
+}
+
+static const float *clip_frame(const ends *e, int f, int frames, size_t frame)
+{
+    if (f < e->n_head)
+        return e->head + (size_t)f * frame;
+    int back = f - (frames - e->n_tail);
+    return back >= 0 && f < frames ? e->tail + (size_t)back * frame : NULL;
 }
 
 /* Latent of the clip into `extra`, behind the mask's channels. */
-static zm_status encode_clip(zm_latent_plan *p, zm_vae_stream *stream, const partial_clip *c, size_t frame, int mask,
+static zm_status encode_clip(zm_latent_plan *p, zm_vae_stream *stream, const ends *e, size_t frame, int mask,
                              const volatile sig_atomic_t *stop, zm_error *err)
 {
     int64_t cells = (int64_t)p->size.height * p->size.width, z = p->size.z;
@@ -136,7 +241,7 @@ static zm_status encode_clip(zm_latent_plan *p, zm_vae_stream *stream, const par
         if (stop && *stop)
             s = zm_fail(err, ZM_E_INTERRUPTED, "stopped while the picture was encoded");
         for (int k = 0; k < takes; k++, at++) {
-            const float *picture = clip_frame(c, at);
+            const float *picture = clip_frame(e, at, 1 + (p->size.frames - 1) * mask, frame);
             if (picture)
                 memcpy(chunk + (size_t)k * frame, picture, frame * sizeof *chunk);
             else
@@ -153,41 +258,34 @@ static zm_status encode_clip(zm_latent_plan *p, zm_vae_stream *stream, const par
 }
 
 /* Channel k of latent frame f stands for frame T f + k - (T - 1); frame 0 fills its latent frame. */
-static void write_mask(zm_latent_plan *p, const partial_clip *c, int mask)
+static void write_mask(zm_latent_plan *p, const ends *e, int mask)
 {
     int64_t cells = (int64_t)p->size.height * p->size.width;
     for (int f = 0; f < p->size.frames; f++)
         for (int64_t i = 0; i < cells; i++)
             for (int k = 0; k < mask; k++) {
                 int at = mask * f + k - (mask - 1);
-                p->extra[(f * cells + i) * p->channels + k] = clip_frame(c, at < 0 ? 0 : at) ? 1 : 0;
+                p->extra[(f * cells + i) * p->channels + k] =
+                    clip_frame(e, at < 0 ? 0 : at, 1 + (p->size.frames - 1) * mask, 0) ? 1 : 0;
             }
 }
 
-static zm_status fill_channels(zm_latent_plan *p, zm_model *m, const zm_request *r, const zm_condition_options *opt,
-                               zm_error *err)
+static zm_status fill_channels(zm_latent_plan *p, zm_model *m, const zm_request *r, const ends *e,
+                               const zm_condition_options *opt, zm_error *err)
 {
-    int mask = m->time_stride, grid = m->stride * m->config.dit.patch_size[1];
+    int mask = m->time_stride;
     int64_t cells = p->size.each / p->size.z;
     size_t frame = (size_t)r->width * (size_t)r->height * 3;
-    p->extra = calloc((size_t)cells * (size_t)p->channels, sizeof *p->extra);
-    float *first = pixels_new(r->width, r->height, err), *last = r->last ? pixels_new(r->width, r->height, err) : NULL;
     zm_vae_stream *stream = NULL;
-    zm_status s = p->extra && first && (last || !r->last) ? ZM_OK : zm_fail(err, ZM_E_NOMEM, "no memory for a picture");
-    if (!s)
-        s = stretch(first, r->width, r->height, grid, r->first, err);
-    if (!s && last)
-        s = stretch(last, r->width, r->height, grid, r->last, err);
-    partial_clip c = {first, last, 1 + (p->size.frames - 1) * mask};
+    p->extra = calloc((size_t)cells * (size_t)p->channels, sizeof *p->extra);
+    zm_status s = p->extra ? ZM_OK : zm_fail(err, ZM_E_NOMEM, "no memory for a picture");
     if (!s)
         s = encoder_open(&stream, m, r, opt, err);
     if (!s)
-        s = encode_clip(p, stream, &c, frame, mask, opt->stop, err);
+        s = encode_clip(p, stream, e, frame, mask, opt->stop, err);
     if (!s)
-        write_mask(p, &c, mask);
+        write_mask(p, e, mask);
     zm_vae_stream_close(stream);
-    free(first);
-    free(last);
     return s;
 }
 
@@ -251,8 +349,9 @@ static zm_status add_positions(zm_latent_plan *p, const zm_model *m, zm_error *e
     return s;
 }
 
-static zm_status fill_features(zm_latent_plan *p, zm_model *m, const zm_request *r, const zm_condition_options *opt,
-                               zm_error *err)
+/* The picture encoder sees pictures as they come, of their own size. */
+static zm_status fill_features(zm_latent_plan *p, zm_model *m, const zm_request *r, const ends *e,
+                               const zm_condition_options *opt, zm_error *err)
 {
     const zm_supplied *given = r->supplied;
     if (given && given->features) {
@@ -271,25 +370,30 @@ static zm_status fill_features(zm_latent_plan *p, zm_model *m, const zm_request 
     if (width != m->config.dit.img_dim)
         s = zm_fail(err, ZM_E_SHAPE, "%s: the picture encoder is %d wide, the transformer takes %d", m->config.name,
                     width, m->config.dit.img_dim);
-    const zm_image *both[] = {r->first, r->last};
+    size_t frame = (size_t)r->width * (size_t)r->height * 3;
+    zm_image head = {.rgb = e->head, .width = r->width, .height = r->height};
+    zm_image tail = {.rgb = e->tail ? e->tail + (size_t)(e->n_tail - 1) * frame : NULL, r->width, r->height};
+    const zm_image *both[] = {r->first ? r->first : &head, r->last ? r->last : &tail};
     if (!s)
-        s = run_clip(p, part, both, r->last ? 2 : 1, &opt->picture, err);
-    return !s && r->last ? add_positions(p, m, err) : s;
+        s = run_clip(p, part, both, e->tail ? 2 : 1, &opt->picture, err);
+    return !s && e->tail ? add_positions(p, m, err) : s;
 }
 
 zm_status zm_condition(zm_latent_plan *p, zm_model *m, const zm_request *r, const zm_condition_options *opt,
                        zm_error *err)
 {
-    zm_status s = ZM_OK;
-    if (!r->first)
+    ends e;
+    if (!r->first && !r->last && !r->known)
         return ZM_OK;
-    if (m->config.dit.img_dim) {
-        s = fill_features(p, m, r, opt, err);
+    zm_status s = ends_init(&e, r, m, err);
+    if (!s && m->config.dit.img_dim && e.head) {
+        s = fill_features(p, m, r, &e, opt, err);
         zm_model_drop(m, ZM_PART_CLIP);
     }
-    if (s)
-        return s;
-    s = zm_image_way_of(m) == ZM_IMAGE_CHANNELS ? fill_channels(p, m, r, opt, err) : give_first(p, m, r, opt, err);
+    if (!s)
+        s = zm_image_way_of(m) == ZM_IMAGE_CHANNELS ? fill_channels(p, m, r, &e, opt, err)
+                                                    : give(p, m, r, &e, opt, err);
     zm_model_drop(m, ZM_PART_VAE);
+    ends_release(&e);
     return s;
 }

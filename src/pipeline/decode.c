@@ -72,18 +72,23 @@ static void to_picture(zm_latent_decoder *d, const float *hwc)
     }
 }
 
-zm_status zm_latent_decode(zm_latent_decoder *d, const float *latent, int latent_frames, int frames,
+zm_status zm_latent_decode(zm_latent_decoder *d, const float *latent, int latent_frames, bool circle, int frames,
                            const zm_decode_hooks *hooks, zm_error *err)
 {
     int64_t pixels = (int64_t)d->width * d->height * 3;
     int done = 0;
     zm_status s = stream(d, &d->clip, d->m->keep, err);
-    for (int f = 0; !s && f < latent_frames; f++) {
+    bool all = hooks->probe && hooks->probe->video;
+    int unseen = circle ? latent_frames : 0, circled = latent_frames - 1;
+    for (int i = 0; !s && i < latent_frames + unseen - circle && (all || done < frames); i++) {
+        int f = circle ? 1 + (i + circled - 1) % circled : i; /* the last one stands before the first */
         int n = zm_vae_stream_gives(d->clip);
         if (hooks->stop && *hooks->stop)
             return zm_fail(err, ZM_E_INTERRUPTED, "stopped at frame %d of %d", done, frames);
         s = zm_vae_stream_push(d->clip, latent + f * d->cells, d->pixels, err);
-        if (!s && hooks->probe && hooks->probe->video)
+        if (!s && i < unseen)
+            continue;
+        if (!s && all)
             hooks->probe->video(hooks->probe->user, d->pixels, n);
         for (int k = 0; !s && k < n && done < frames; k++, done++) {
             to_picture(d, d->pixels + k * pixels);

@@ -22,9 +22,10 @@ typedef struct zm_decode_hooks {
 ZM_MUST zm_status zm_latent_decoder_new(zm_latent_decoder **out, zm_model *m, int width, int height,
                                         const zm_exec_options *opt, zm_error *err);
 void zm_latent_decoder_free(zm_latent_decoder *d); /* NULL is fine; drops the autoencoder */
-/* latent [latent_frames,H,W,z] normalised -> the first `frames` pictures.  ZM_E_INTERRUPTED; what `frame` returns. */
-ZM_MUST zm_status zm_latent_decode(zm_latent_decoder *d, const float *latent, int latent_frames, int frames,
-                                   const zm_decode_hooks *hooks, zm_error *err);
+/* latent [latent_frames,H,W,z] normalised -> the first `frames` pictures.  circle: of its frames all but
+ * frame 0 follow each other (P4); they are gone through once before, unseen.  ZM_E_INTERRUPTED; what `frame` returns. */
+ZM_MUST zm_status zm_latent_decode(zm_latent_decoder *d, const float *latent, int latent_frames, bool circle,
+                                   int frames, const zm_decode_hooks *hooks, zm_error *err);
 /* One latent frame [H,W,z] by itself; the picture is borrowed until the next call. */
 ZM_MUST zm_status zm_latent_sketch(zm_latent_decoder *d, const float *latent, const zm_frame **out, zm_error *err);
 

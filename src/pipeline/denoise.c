@@ -21,6 +21,8 @@ zm_status zm_denoise_open(zm_denoise *d, const zm_request *r, const zm_latent_si
     for (int i = 0; i < ZM_SEEN_COUNT; i++)
         if (d->skip.quality->threshold > 0)
             there &= (d->seen[i] = calloc((size_t)d->size.each, sizeof(float))) != NULL;
+    if (r->loop)
+        there &= (d->turned = calloc(2 * (size_t)d->size.each, sizeof(float))) != NULL;
     if (there)
         return ZM_OK;
     zm_denoise_release(d);
@@ -34,6 +36,7 @@ void zm_denoise_release(zm_denoise *d)
         free(d->slot[i]);
     for (int i = 0; i < ZM_SEEN_COUNT; i++)
         free(d->seen[i]);
+    free(d->turned);
     *d = (zm_denoise){0};
 }
 
@@ -42,7 +45,7 @@ int zm_denoise_first(const zm_denoise *d, const zm_latent_plan *plan)
     return zm_schedule_first(&d->schedule, zm_latent_plan_level(plan));
 }
 
-void zm_denoise_begin(zm_denoise *d, const zm_request *r, const zm_latent_plan *plan)
+void zm_denoise_begin(zm_denoise *d, const zm_request *r, zm_latent_plan *plan)
 {
     float *x = d->slot[ZM_SLOT_X];
     int64_t each = d->size.each / d->size.frames;
@@ -80,6 +83,31 @@ static double distance(const float *a, const float *b, int64_t n)
     return sum;
 }
 
+/* The circle (frames 1..) turned by so many frames; frame 0 becomes the last of them. */
+static void turn(float *out, const float *in, int by, const zm_latent_size *z)
+{
+    int64_t each = z->each / z->frames;
+    int n = z->frames - 1;
+    for (int f = 0; f < n; f++)
+        memcpy(out + (1 + f) * each, in + (1 + (f + by) % n) * each, (size_t)each * sizeof *out);
+    memcpy(out, out + n * each, (size_t)each * sizeof *out);
+}
+
+/* What the network answers at this step. */
+static zm_status ask(zm_denoise *d, zm_network *n, const zm_latent_plan *plan, double t, double guidance, float *v,
+                     zm_error *err)
+{
+    const float *x = d->slot[ZM_SLOT_X];
+    int by = zm_latent_plan_turn(plan, d->next), around = d->size.frames - 1;
+    if (!d->turned)
+        return zm_network_velocity(n, plan, x, t, guidance, v, err);
+    turn(d->turned, x, by, &d->size);
+    zm_status s = zm_network_velocity(n, plan, d->turned, t, guidance, d->turned + d->size.each, err);
+    if (!s)
+        turn(v, d->turned + d->size.each, (around - by) % around, &d->size);
+    return s;
+}
+
 /* The velocity of this step: the network's, or told from the last ones. */
 static zm_status velocity(zm_denoise *d, zm_network *n, const zm_latent_plan *plan, zm_error *err)
 {
@@ -89,7 +117,7 @@ static zm_status velocity(zm_denoise *d, zm_network *n, const zm_latent_plan *pl
     int64_t each = d->size.each;
     size_t bytes = (size_t)each * sizeof *v;
     if (!seen[0])
-        return zm_network_velocity(n, plan, x, t, high ? d->guidance : d->guidance_low, v, err);
+        return ask(d, n, plan, t, high ? d->guidance : d->guidance_low, v, err);
     if (d->skip.seen && high != zm_network_is_high(n, d->skip.timestep[0]))
         zm_skip_begin(&d->skip, d->skip.quality); /* another expert: what the first one answered says nothing */
     bool skip = zm_skip_step(&d->skip, d->next - d->first, d->schedule.steps - d->first,
@@ -101,7 +129,7 @@ static zm_status velocity(zm_denoise *d, zm_network *n, const zm_latent_plan *pl
             v[i] = seen[ZM_SEEN_V1][i] + slope * (seen[ZM_SEEN_V1][i] - seen[ZM_SEEN_V2][i]);
         return ZM_OK;
     }
-    zm_status s = zm_network_velocity(n, plan, x, t, high ? d->guidance : d->guidance_low, v, err);
+    zm_status s = ask(d, n, plan, t, high ? d->guidance : d->guidance_low, v, err);
     if (s)
         return s;
     zm_skip_saw(&d->skip, t, distance(v, seen[ZM_SEEN_V1], each), distance(x, seen[ZM_SEEN_X1], each));
@@ -136,7 +164,7 @@ zm_status zm_denoise_run(zm_denoise *d, zm_network *n, const zm_latent_plan *pla
             combine(d, &step.set[k]);
         if (probe->latent)
             probe->latent(probe->user, d, x);
-        zm_latent_plan_hold(plan, x);
+        zm_latent_plan_hold(plan, d->schedule.sigma[i + 1], x);
         d->next = i + 1;
         if (hooks->stepped)
             s = hooks->stepped(hooks->user, d, step.x0_set >= 0 ? d->slot[step.set[step.x0_set].out] : NULL, err);

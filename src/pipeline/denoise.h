@@ -22,6 +22,7 @@ typedef struct zm_denoise {
     double guidance, guidance_low;
     zm_skip skip;
     float *seen[ZM_SEEN_COUNT]; /* [F,H,W,z]; NULL where every step is evaluated */
+    float *turned;              /* [2,F,H,W,z] of a loop: sample and velocity as the network has them; else NULL */
 } zm_denoise;
 
 /* Look on, and put in, for comparisons; every member may be NULL.  d->next is the step. */
@@ -49,7 +50,7 @@ void zm_denoise_release(zm_denoise *d); /* {0} afterwards */
 /* The step that a plan's level lets a run begin with. */
 int zm_denoise_first(const zm_denoise *d, const zm_latent_plan *plan);
 /* Draw the noise of the request's seed (or take the supplied one) and begin as the plan says. */
-void zm_denoise_begin(zm_denoise *d, const zm_request *r, const zm_latent_plan *plan);
+void zm_denoise_begin(zm_denoise *d, const zm_request *r, zm_latent_plan *plan);
 /* From d->next to the end.  ZM_E_INTERRUPTED between steps; d is at a step's boundary then and can go on. */
 ZM_MUST zm_status zm_denoise_run(zm_denoise *d, zm_network *n, const zm_latent_plan *plan, const zm_contexts *contexts,
                                  const zm_denoise_hooks *hooks, zm_error *err);

@@ -48,9 +48,9 @@ zm_status zm_generator_fit(zm_generator_options *out, zm_model *m, const zm_requ
         return ZM_OK;
     zm_memory_request q = {.width = r->width,
                            .height = r->height,
-                           .frames = r->frames,
+                           .frames = r->span > r->frames ? r->span : r->frames,
                            .guided = r->guidance != 1 || r->guidance_low != 1,
-                           .given = r->first || r->last};
+                           .given = r->first || r->last || r->known};
     zm_status s = zm_memory_measure(&size, &m->config, &q, err);
     if (!s)
         s = zm_memory_plan_make(&plan, &size, limit, err);

@@ -104,7 +104,7 @@ static zm_status set_out(job *j, zm_error *err)
     zm_condition_options o = {.encode = g->opt.encode, .picture = g->opt.picture, .stop = j->w->stop};
     phase(j, "prompt", 1, true);
     zm_status s = zm_prompts_encode(g->prompts, j->r, &j->contexts, err);
-    if (!s && j->r->first)
+    if (!s && (j->r->first || j->r->known))
         phase(j, "picture", 1, true);
     if (!s)
         s = zm_condition(&j->plan, g->m, j->r, &o, err);
@@ -163,7 +163,7 @@ static zm_status decode(job *j, zm_error *err)
     phase(j, "decode", j->r->frames, false);
     zm_status s = need_decoder(g, err);
     if (!s)
-        s = zm_latent_decode(g->decoder, g->run.slot[ZM_SLOT_X], g->size.frames, j->r->frames, &hooks, err);
+        s = zm_latent_decode(g->decoder, g->run.slot[ZM_SLOT_X], g->size.frames, j->r->loop, j->r->frames, &hooks, err);
     drop_decoder(g);
     return s;
 }

@@ -12,10 +12,11 @@
 
 /* How a run is kept safe.  A run younger than `seconds` is not worth a file: it is made again as quickly. */
 typedef struct zm_saving {
-    const char *path; /* of the state (pipeline/state.h); removed when the clip is finished */
-    double seconds;   /* between two writings at least; 0: after every step */
-    bool resume;      /* go on from `path` where it is there */
-    bool keep;        /* leave the finished latent there */
+    const char *path;   /* of the state (pipeline/state.h); removed when the clip is finished */
+    double seconds;     /* between two writings at least; 0: after every step */
+    bool resume;        /* go on from `path` where it is there */
+    bool keep;          /* leave the finished latent there */
+    bool stale_is_none; /* another run's state is no error: a window of a film that is finished may have left it */
 } zm_saving;
 
 typedef struct zm_watch {

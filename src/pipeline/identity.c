@@ -11,8 +11,7 @@
 #include "base/mapfile.h"
 #include "base/rng.h"
 
-static void add(zm_identity *id, const char *key, const char *fmt, ...) ZM_PRINTF(3, 4);
-static void add(zm_identity *id, const char *key, const char *fmt, ...)
+void zm_identity_add(zm_identity *id, const char *key, const char *fmt, ...)
 {
     ZM_ASSERT(id->n < ZM_IDENTITY_MAX);
     va_list ap;
@@ -29,13 +28,33 @@ static void add(zm_identity *id, const char *key, const char *fmt, ...)
     id->row[id->n++].value = text;
 }
 
-static uint64_t hash_image(const zm_image *i, uint64_t h)
+uint64_t zm_identity_hash_image(const zm_image *i, uint64_t h)
 {
     if (!i)
         return h;
     h = zm_hash64(&i->width, sizeof i->width, h);
     h = zm_hash64(&i->height, sizeof i->height, h);
     return zm_hash64(i->rgb, (size_t)i->width * (size_t)i->height * 3 * sizeof *i->rgb, h);
+}
+
+static uint64_t hash_known(const zm_request *r, const zm_model *m)
+{
+    const zm_known *k = r->known;
+    size_t frame = (size_t)r->width * (size_t)r->height * 3 * sizeof(float);
+    zm_latent_size z = zm_latent_size_of(r, m);
+    uint64_t h = 0;
+    if (!k)
+        return 0;
+    if (k->head)
+        h = zm_hash64(k->head, (size_t)k->n_head * frame, h + 1);
+    if (k->tail)
+        h = zm_hash64(k->tail, (size_t)k->n_tail * frame, h + 2);
+    if (k->all)
+        h = zm_hash64(k->all, (size_t)(1 + (z.frames - 1) * m->time_stride) * frame, h + 3);
+    if (k->repaint)
+        h = zm_hash64(k->repaint, (size_t)(z.each / z.z), h + 4);
+    h = zm_hash64(&k->n_head, sizeof k->n_head, h);
+    return zm_hash64(&k->strength, sizeof k->strength, h);
 }
 
 static uint64_t hash_supplied(const zm_request *r, const zm_model *m)
@@ -84,24 +103,32 @@ zm_status zm_identity_of(zm_identity *out, const zm_request *r, const zm_model *
     zm_status s = hash_loras(&loras, m, err);
     if (s)
         return s;
-    add(out, "weights", "%016" PRIx64, weights);
-    add(out, "adapters", "%016" PRIx64, loras);
-    add(out, "prompt", "%s", r->prompt ? r->prompt : "");
-    add(out, "negative prompt", "%s", r->negative);
-    add(out, "size", "%dx%d", r->width, r->height);
-    add(out, "latent frames", "%d", zm_latent_size_of(r, m).frames);
-    add(out, "steps", "%d", r->steps);
-    add(out, "guidance", "%.9g", r->guidance);
-    add(out, "guidance at low noise", "%.9g", r->guidance_low);
-    add(out, "shift", "%.9g", r->shift);
-    add(out, "solver", "%s", r->solver);
-    add(out, "quality", "%s", r->quality);
-    add(out, "seed", "%" PRIu64, r->seed);
-    add(out, "pictures", "%016" PRIx64, hash_image(r->last, hash_image(r->first, 0)));
-    add(out, "supplied", "%016" PRIx64, hash_supplied(r, m));
-    for (int i = 0; i < out->n; i++)
-        if (!out->row[i].value) {
-            zm_identity_release(out);
+    zm_identity_add(out, "weights", "%016" PRIx64, weights);
+    zm_identity_add(out, "adapters", "%016" PRIx64, loras);
+    zm_identity_add(out, "prompt", "%s", r->prompt ? r->prompt : "");
+    zm_identity_add(out, "negative prompt", "%s", r->negative);
+    zm_identity_add(out, "size", "%dx%d", r->width, r->height);
+    zm_identity_add(out, "latent frames", "%d", zm_latent_size_of(r, m).frames);
+    zm_identity_add(out, "steps", "%d", r->steps);
+    zm_identity_add(out, "guidance", "%.9g", r->guidance);
+    zm_identity_add(out, "guidance at low noise", "%.9g", r->guidance_low);
+    zm_identity_add(out, "shift", "%.9g", r->shift);
+    zm_identity_add(out, "solver", "%s", r->solver);
+    zm_identity_add(out, "quality", "%s", r->quality);
+    zm_identity_add(out, "seed", "%" PRIu64, r->seed);
+    zm_identity_add(out, "pictures", "%016" PRIx64,
+                    zm_identity_hash_image(r->last, zm_identity_hash_image(r->first, 0)));
+    zm_identity_add(out, "given frames", "%016" PRIx64, hash_known(r, m));
+    zm_identity_add(out, "loop", "%d", r->loop);
+    zm_identity_add(out, "supplied", "%016" PRIx64, hash_supplied(r, m));
+    return zm_identity_check(out, err);
+}
+
+zm_status zm_identity_check(zm_identity *id, zm_error *err)
+{
+    for (int i = 0; i < id->n; i++)
+        if (!id->row[i].value) {
+            zm_identity_release(id);
             return zm_fail(err, ZM_E_NOMEM, "out of memory");
         }
     return ZM_OK;

@@ -11,12 +11,11 @@
 
 enum { SIDE_MAX = 8192, FRAMES_MAX = 4097, WORDS_KNOWN = 32768 };
 
-/* Pixels that width and height must be multiples of. */
-static void grid(const zm_model *m, int *gx, int *gy)
+void zm_request_grid(const zm_model *m, int *x, int *y)
 {
     const int *patch = m->config.dit.patch_size;
-    *gx = m->stride * patch[2];
-    *gy = m->stride * patch[1];
+    *x = m->stride * patch[2];
+    *y = m->stride * patch[1];
 }
 
 static int clamp_side(int px, int g)
@@ -28,7 +27,7 @@ static int clamp_side(int px, int g)
 static zm_status check_size(const zm_request *r, const zm_model *m, zm_error *err)
 {
     int gx, gy;
-    grid(m, &gx, &gy);
+    zm_request_grid(m, &gx, &gy);
     if (r->width % gx || r->height % gy || r->width < gx || r->height < gy || r->width > SIDE_MAX ||
         r->height > SIDE_MAX) {
         int w = (r->width + gx / 2) / gx * gx, h = (r->height + gy / 2) / gy * gy;
@@ -41,38 +40,38 @@ static zm_status check_size(const zm_request *r, const zm_model *m, zm_error *er
 }
 
 /* The picture's shape at about the default area, rounded down to the grid, as Wan's image2video does. */
-static void size_rounded_down(zm_request *r, double area, int gx, int gy)
+static void size_rounded_down(const int *in, int *out, double area, int gx, int gy)
 {
-    double aspect = (double)r->first->height / r->first->width;
-    r->height = (int)floor(sqrt(area * aspect) / gy) * gy;
-    r->width = (int)floor(sqrt(area / aspect) / gx) * gx;
+    double aspect = (double)in[1] / in[0];
+    out[1] = (int)floor(sqrt(area * aspect) / gy) * gy;
+    out[0] = (int)floor(sqrt(area / aspect) / gx) * gx;
 }
 
 /* The largest size within the area whose shape is nearest the picture's, as Wan 2.2's textimage2video does: one side
  * is rounded down first, or the other. */
-static void size_nearest(zm_request *r, double area, int gx, int gy)
+static void size_nearest(const int *in, int *out, double area, int gx, int gy)
 {
-    double ratio = (double)r->first->width / r->first->height;
+    double ratio = (double)in[0] / in[1];
     double w = sqrt(area * ratio), h = area / w;
     int w1 = (int)floor(w / gx) * gx, h2 = (int)floor(h / gy) * gy;
     int h1 = w1 ? (int)floor(area / w1 / gy) * gy : 0, w2 = h2 ? (int)floor(area / h2 / gx) * gx : 0;
     double one = h1 ? (double)w1 / h1 : 0, two = h2 ? (double)w2 / h2 : 0;
     bool first = two <= 0 || (one > 0 && fmax(ratio / one, one / ratio) < fmax(ratio / two, two / ratio));
-    r->width = first ? w1 : w2;
-    r->height = first ? h1 : h2;
+    out[0] = first ? w1 : w2;
+    out[1] = first ? h1 : h2;
 }
 
-static void size_of_picture(zm_request *r, const zm_model *m)
+void zm_request_size_like(const zm_model *m, int width, int height, int *out_width, int *out_height)
 {
-    int gx, gy;
-    grid(m, &gx, &gy);
+    int gx, gy, in[2] = {width, height}, out[2];
+    zm_request_grid(m, &gx, &gy);
     double area = (double)m->config.video.width * m->config.video.height;
     if (zm_image_way_of(m) == ZM_IMAGE_CHANNELS)
-        size_rounded_down(r, area, gx, gy);
+        size_rounded_down(in, out, area, gx, gy);
     else
-        size_nearest(r, area, gx, gy);
-    r->width = clamp_side(r->width, gx);
-    r->height = clamp_side(r->height, gy);
+        size_nearest(in, out, area, gx, gy);
+    *out_width = clamp_side(out[0], gx);
+    *out_height = clamp_side(out[1], gy);
 }
 
 zm_image_way zm_image_way_of(const zm_model *m)
@@ -94,10 +93,12 @@ static zm_status check_images(const zm_request *r, const zm_model *m, zm_error *
         return zm_fail(err, ZM_E_UNSUPPORTED,
                        "%s takes %d further channels; %d (a mask and a latent) is what this build can give",
                        m->config.name, d->in_dim - d->out_dim, m->time_stride + m->z_dim);
+    if (r->known)
+        return ZM_OK;
     if (way == ZM_IMAGE_CHANNELS && !r->first)
         return zm_fail(err, ZM_E_USAGE, "%s goes on from a picture; give it one with --image FILE", m->config.name);
     bool pair = !strcmp(d->model_type, "flf2v"); /* learnt with both pictures' features */
-    if (r->last && (way != ZM_IMAGE_CHANNELS || (d->img_dim && !pair)))
+    if (r->last && way == ZM_IMAGE_CHANNELS && d->img_dim && !pair)
         return zm_fail(err, ZM_E_USAGE, "%s takes no last picture", m->config.name);
     if (pair && !r->last)
         return zm_fail(err, ZM_E_USAGE, "%s goes from one picture to another; give it the other one with --last FILE",
@@ -125,12 +126,18 @@ static void fill_in(zm_request *r, const zm_model *m)
     const zm_model_config *c = &m->config;
     r->negative = r->negative ? r->negative : c->sampling.negative ? c->sampling.negative : "";
     if (!r->width && !r->height && r->first) {
-        size_of_picture(r, m);
+        zm_request_size_like(m, r->first->width, r->first->height, &r->width, &r->height);
     } else {
         r->width = r->width ? r->width : c->video.width;
         r->height = r->height ? r->height : c->video.height;
     }
     r->frames = r->frames ? r->frames : c->video.frames;
+    if (!r->span)
+        r->span = r->frames == 1 && !c->video.stills && !r->known ? c->video.frames : r->frames;
+    if (r->loop && r->frames > 0 && r->frames <= FRAMES_MAX) { /* every latent frame of a circle is shown whole */
+        r->frames = (r->frames + m->time_stride - 1) / m->time_stride * m->time_stride;
+        r->span = r->frames + 1;
+    }
     r->fps = r->fps > 0 ? r->fps : c->video.fps;
     r->steps = r->steps ? r->steps : c->sampling.steps;
     if (r->guidance_low <= 0)
@@ -157,6 +164,11 @@ zm_status zm_request_resolve(zm_request *r, const zm_model *m, zm_error *err)
         return zm_fail(err, ZM_E_USAGE, "%d frames; 1 to %d are possible", r->frames, FRAMES_MAX);
     if (r->steps < 1 || r->steps > ZM_SCHEDULE_MAX_STEPS)
         return zm_fail(err, ZM_E_USAGE, "%d steps; 1 to %d are possible", r->steps, ZM_SCHEDULE_MAX_STEPS);
+    if (r->loop && (r->first || r->last || r->known || zm_image_way_of(m) == ZM_IMAGE_CHANNELS))
+        return zm_fail(err, ZM_E_USAGE, "a loop is made from text alone: its first frame follows its last");
+    if (r->last && zm_latent_size_of(r, m).frames < 2)
+        return zm_fail(err, ZM_E_USAGE, "%d frames are too few to come to a last picture; %d would do", r->frames,
+                       m->time_stride + 1);
     return check_size(r, m, err);
 }
 
@@ -170,8 +182,8 @@ zm_status zm_request_unknown(const zm_request *r, const zm_model *m, char **out,
 
 zm_latent_size zm_latent_size_of(const zm_request *r, const zm_model *m)
 {
-    int t = m->time_stride;
-    zm_latent_size l = {.frames = (r->frames - 1 + t - 1) / t + 1,
+    int t = m->time_stride, span = r->span > r->frames ? r->span : r->frames;
+    zm_latent_size l = {.frames = (span - 1 + t - 1) / t + 1,
                         .height = r->height / m->stride,
                         .width = r->width / m->stride,
                         .z = m->z_dim};

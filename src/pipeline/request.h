@@ -20,12 +20,27 @@ typedef struct zm_supplied {
     int feature_rows;
 } zm_supplied;
 
+/* Frames that are there before the clip is made: [n,height,width,3] of the request's size in -1..1; all borrowed.  T is
+ * the model's time_stride. */
+typedef struct zm_known {
+    const float *head; /* the clip begins with these n_head = 1 + T k frames; NULL: free */
+    int n_head;
+    const float *tail; /* it ends with these n_tail = T k frames */
+    int n_tail;
+    const float
+        *all;        /* every frame of a clip that is changed: 1 + T (F-1) of them; its first n_head stay (head NULL) */
+    double strength; /* how far `all` is noised first, in (0,1] */
+    const uint8_t *repaint; /* [F,H,W] of the latent: 1: made anew, 0: stays what `all` has; NULL: everything anew */
+} zm_known;
+
 /* Zeros and NULLs mean the model's own defaults. */
 typedef struct zm_request {
     const char *prompt;   /* UTF-8, not empty (unless its embedding is supplied) */
     const char *negative; /* what to steer away from; NULL: the model's */
     int width, height;    /* pixels; multiples of the model's grid; 0: the model's, in the shape of `first` */
-    int frames;           /* 4n+1; others are rounded up and the surplus is cut off */
+    int frames;           /* 4n+1 (loops 4n); others are rounded up and the surplus is cut off */
+    int span; /* frames that are made together, the surplus is cut off; 0: `frames`, or the model's own length
+                             for a picture by a model that learnt no pictures */
     double fps;
     int steps;
     double guidance;     /* classifier-free guidance scale (Ho & Salimans 2022, eq. 6); 1: none; 0: the model's */
@@ -35,7 +50,9 @@ typedef struct zm_request {
     const char *quality; /* of sample/skip.h's table: how many evaluations may be left out; NULL: "best", none */
     uint64_t seed;
     const zm_image *first, *last; /* pictures that the clip begins and ends with; NULL: free */
-    const zm_supplied *supplied;  /* NULL: nothing */
+    const zm_known *known;        /* frames of a larger video; instead of `first` and `last`; NULL: none */
+    bool loop; /* the frames stand on a circle: the first follows the last (P4 of pipeline/latent_plan.h) */
+    const zm_supplied *supplied; /* NULL: nothing */
 } zm_request;
 
 /* Fill in what the request left to the model and check it.  ZM_E_USAGE names the value and what would do: sizes off
@@ -53,6 +70,11 @@ typedef enum {
     ZM_IMAGE_CHANNELS, /* a mask and an encoded clip as further channels: needs a picture */
 } zm_image_way;
 zm_image_way zm_image_way_of(const zm_model *m);
+
+/* Pixels that width and height must be multiples of. */
+void zm_request_grid(const zm_model *m, int *x, int *y);
+/* The size on the model's grid that is nearest to width x height in shape, at about the model's own area. */
+void zm_request_size_like(const zm_model *m, int width, int height, int *out_width, int *out_height);
 
 /* Frames, rows and columns of the latent of a resolved request. */
 typedef struct zm_latent_size {

@@ -62,12 +62,17 @@ zm_status zm_saver_resume(zm_saver *s, zm_denoise *d, zm_latent_plan *plan, zm_c
         return ZM_OK;
     zm_sweep_parts(s->opt->path);
     if (!zm_path_is_file(s->opt->path)) {
-        note(s, "there is no earlier run to go on with; starting from the beginning");
+        if (!s->opt->stale_is_none)
+            note(s, "there is no earlier run to go on with; starting from the beginning");
         return ZM_OK;
     }
     zm_status st = know(s, err);
     if (!st)
         st = zm_state_load(s->opt->path, &s->id, d, plan, c, err);
+    if (st == ZM_E_USAGE && s->opt->stale_is_none) {
+        zm_error_clear(err);
+        return ZM_OK;
+    }
     if (st)
         return st;
     *resumed = s->wrote = true;

@@ -8,14 +8,14 @@
 
 #include "format/safetensors_write.h"
 
-static const char version[] = "2";
+static const char version[] = "3";
 static const char *const slot_name[ZM_SLOT_COUNT] = {"latent", NULL, "last", "x0.a", "x0.b", "x0.c"};
 static const char *const seen_name[ZM_SEEN_COUNT] = {"seen.v1", "seen.v2", "seen.x1", "seen.before"};
 
 /* ---- writing ---- */
 
 typedef struct table {
-    zm_weight row[ZM_SLOT_COUNT + ZM_SEEN_COUNT + 5];
+    zm_weight row[ZM_SLOT_COUNT + ZM_SEEN_COUNT + 7];
     int n;
 } table;
 
@@ -58,6 +58,10 @@ static void list(table *t, const zm_denoise *d, const zm_latent_plan *p, bool fi
         put(t, "plan.latent", p->latent, 4, latent);
     if (p->extra)
         put(t, "plan.extra", p->extra, 4, extra);
+    if (p->keep) {
+        put(t, "plan.noise", p->noise, 4, latent);
+        put(t, "plan.keep", p->keep, 3, latent);
+    }
 }
 
 static void note(zm_meta *meta, size_t *n, const char *key, const char *text)
@@ -182,6 +186,14 @@ static zm_status load_plan(const zm_weights *w, zm_latent_plan *p, zm_error *err
         s = grow(&p->latent, w,
                  &(zm_weight){.name = "plan.latent", .rank = 4, .dim = {z->frames, z->height, z->width, z->z}}, &t,
                  err);
+    if (!s && zm_weights_has(w, "plan.keep"))
+        s = grow(&p->keep, w, &(zm_weight){.name = "plan.keep", .rank = 3, .dim = {z->frames, z->height, z->width}}, &t,
+                 err);
+    if (!s && p->keep)
+        s = grow(&p->noise, w,
+                 &(zm_weight){.name = "plan.noise", .rank = 4, .dim = {z->frames, z->height, z->width, z->z}}, &t, err);
+    if (!s && p->keep && !p->latent)
+        s = zm_fail(err, ZM_E_MISSING, "%s: no tensor plan.latent", zm_weights_path(w));
     for (int f = 0; !s && f < z->frames; f++)
         if (!(p->level[f] >= 0 && p->level[f] <= 1) || (p->level[f] < 1 && !p->latent))
             s = zm_fail(err, ZM_E_FORMAT, "%s: latent frame %d is given at level %g, but not there", zm_weights_path(w),
@@ -271,7 +283,8 @@ bool zm_state_seed(const char *path, uint64_t *seed)
     if (zm_weights_open(&w, path, NULL))
         return false;
     const char *is = zm_weights_meta_str(w, "zouma.state");
-    bool ours = is && !strcmp(is, version) && zm_weights_meta_u64(w, "seed", seed);
+    bool ours =
+        ((is && !strcmp(is, version)) || zm_weights_meta_str(w, "zouma.film")) && zm_weights_meta_u64(w, "seed", seed);
     zm_weights_free(w);
     return ours;
 }

@@ -19,7 +19,7 @@ ZM_MUST zm_status zm_state_save(const char *path, const zm_identity *id, const z
  * ZM_E_IO, ZM_E_NOMEM.  On failure d->next is as it was. */
 ZM_MUST zm_status zm_state_load(const char *path, const zm_identity *id, zm_denoise *d, zm_latent_plan *plan,
                                 zm_contexts *contexts, zm_error *err);
-/* The seed of the run whose state is in `path`; false: no such file, or none of ours. */
+/* The seed of the run or film whose state is in `path`; false: no such file, or none of ours. */
 bool zm_state_seed(const char *path, uint64_t *seed);
 
 #endif

@@ -169,6 +169,11 @@ int zm_vae_stream_gives(const zm_vae_stream *s)
     return s->direction == ZM_VAE_DECODE && s->started ? zm_vae_temporal_stride(s->vae) : 1;
 }
 
+int zm_vae_stream_scale(const zm_vae_stream *s)
+{
+    return zm_vae_spatial_stride(s->vae);
+}
+
 static phase *current(zm_vae_stream *s)
 {
     return s->started ? &s->next : &s->first;

@@ -27,6 +27,8 @@ int zm_vae_stream_takes(const zm_vae_stream *s);
 int zm_vae_stream_gives(const zm_vae_stream *s);
 /* in [takes,H,W,C] -> out [gives,H',W',C'], channels last; C is 3 for video, z_dim for latents. */
 ZM_MUST zm_status zm_vae_stream_push(zm_vae_stream *s, const float *in, float *out, zm_error *err);
+/* Pixels that a latent cell spans each way. */
+int zm_vae_stream_scale(const zm_vae_stream *s);
 /* Forget everything: the next push is a new clip's first. */
 void zm_vae_stream_restart(zm_vae_stream *s);
 /* What a stream of these sizes will hold at most when a clip is longer than its first chunk, and the arithmetic of the

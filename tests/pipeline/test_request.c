@@ -125,7 +125,7 @@ static void test_plan(void)
         worst = fmax(worst, fabs((double)x[2 * each + i] - 0.4 * (double)noise[2 * each + i]));
     tap_ok(worst < 1e-6, "a frame at a level between is mixed with the noise: %g", worst);
     memset(x, 0, (size_t)n * sizeof *x);
-    zm_latent_plan_hold(&p, x);
+    zm_latent_plan_hold(&p, 0.2, x);
     tap_close_f32(x + each, given, (size_t)each, 0, "a given frame is put back");
     tap_ok(zm_latent_plan_level(&p) == 0.5, "the level of what is asked for");
     free(x);
