@@ -12,6 +12,7 @@
 #include "format/weights.h"
 #include "model/models.h"
 #include "model/vae.h"
+#include "pipeline/modes.h"
 #include "pipeline/tokenizer_inside.h"
 
 /* Everything is gathered as JSON first; the text for people is printed from it. */
@@ -266,6 +267,9 @@ static zm_status model_json(json_t **out, const char *path, bool tensors, zm_err
         json_t *missing = missing_parts(&c);
         bool runs = c.dit_path && c.vae_path && c.text_path;
         json_object_set_new(j, "missing", missing);
+        char modes[256];
+        zm_model m = {.config = c}; /* what it can do follows from its config */
+        json_object_set_new(j, "modes", json_string(zm_modes_text(&m, modes, sizeof modes)));
         json_object_set_new(j, "run", runs ? command_for(&c, path) : json_null());
         *out = j;
     }
@@ -314,6 +318,7 @@ static void print_model(const json_t *j)
            json_string_value(json_object_get(j, "summary")));
     print_compact("video", json_object_get(j, "video"));
     print_compact("sampling", json_object_get(j, "sampling"));
+    print_compact("can do", json_object_get(j, "modes"));
     const char *name;
     json_t *part;
     json_object_foreach(json_object_get(j, "parts"), name, part) print_weights(part, name);
