@@ -10,9 +10,11 @@
 #endif
 
 #include "app/bench_quant.h"
+#include "app/bench_device.h"
 #include "app/bench_rows.h"
 #include "app/bench_scaling.h"
 #include "app/common.h"
+#include "backend/backend.h"
 #include "backend/cpu/peak.h"
 #include "base/mapfile.h"
 #include "pipeline/model.h"
@@ -143,7 +145,7 @@ static zm_status print_json(const zm_bench *b, zm_error *err)
 /* The yardstick is the best rate seen over the whole run: other programs may have had the machine for a while. */
 static void measure_peak(zm_bench *b, double seconds)
 {
-    double seen = zm_measure_sgemm_peak(seconds);
+    double seen = zm_backend_device() == ZM_DEVICE_CPU ? zm_measure_sgemm_peak(seconds) : zm_bench_device_peak(seconds);
     b->peak = seen > b->peak ? seen : b->peak;
 }
 
@@ -200,7 +202,7 @@ int zm_cmd_bench(int argc, char **argv)
    help[] =
         "Time parts of the program on this machine, as fractions of the sgemm rate measured in the same run.\n"
         "names: peak gemm attention dit-block vae-decode text-encode train-step (or train) generate quant quality scaling; none: all but scaling.";
-    const char *words[NAMES_MAX], *sizes = NULL;
+    const char *words[NAMES_MAX], *sizes = NULL, *device = NULL;
     bool json = false;
     zm_bench *b = calloc(1, sizeof *b);
     if (!b)
@@ -214,6 +216,7 @@ int zm_cmd_bench(int argc, char **argv)
         {"--seconds", 0, ZM_ARG_FLOAT, &b->seconds, 0.01, 600, "S",
          "measure each row for so long, at least three runs [1]"},
         {"--picture", 0, ZM_ARG_STR, &b->picture, 0, 0, "FILE", "draw the curves of scaling (.png)"},
+        ZM_ARG_DEVICE(&device),
         {"--nodes", 0, ZM_ARG_FLAG, &b->nodes, 0, 0, NULL, "print where each graph's time goes, kernel by kernel"},
     };
     int n = zm_args_parse(argc, argv, args, sizeof args / sizeof *args, words, NAMES_MAX, usage, help),
@@ -224,6 +227,8 @@ int zm_cmd_bench(int argc, char **argv)
                     words[i]);
             n = -1;
         }
+    if (n >= 0 && (status = zm_app_device("bench", device, false)))
+        n = -1;
     if (n >= 0) {
         zm_error err = {0};
         char *model = zm_model_bundled();

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/backend.h"
+
 volatile sig_atomic_t zm_app_stop;
 
 static void on_signal(int number)
@@ -188,4 +190,16 @@ int zm_args_parse(int argc, char **argv, const zm_arg *args, int n_args, const c
             return -1;
     }
     return n;
+}
+
+int zm_app_device(const char *command, const char *name, bool exact)
+{
+    zm_error err = {0};
+    zm_device device = ZM_DEVICE_CPU;
+    bool plain = name && !strcmp(name, "cuda-f32");
+    if (name && !zm_device_parse(&device, plain ? "cuda" : name)) {
+        fprintf(stderr, "zouma %s: there is no device %s; cpu, cuda and cuda-f32 are devices\n", command, name);
+        return 2;
+    }
+    return zm_backend_use(device, !exact && !plain, &err) ? zm_app_report(command, &err) : 0;
 }

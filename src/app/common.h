@@ -37,6 +37,14 @@ int zm_args_parse(int argc, char **argv, const zm_arg *args, int n_args, const c
 /* Print "zouma NAME: SENTENCE" to stderr and return the exit status that belongs to the error (2 usage, else 1). */
 int zm_app_report(const char *command, const zm_error *err);
 
+/* Run graphs where --device says: "cpu", "cuda" (operands of products rounded to bf16, or not when `exact`), "cuda-f32"
+ * (never).  NULL: the CPU.  0, or the exit status after printing what is wrong: 2 no such name, 1 no such device here. */
+int zm_app_device(const char *command, const char *name, bool exact);
+#define ZM_ARG_DEVICE(to)                                                                                              \
+    {                                                                                                                  \
+        "--device", 0, ZM_ARG_STR, to, 0, 0, "NAME", "cpu, cuda, or cuda-f32: without bf16 [cpu]"                      \
+    }
+
 /* Becomes 1 on SIGINT or SIGTERM after zm_app_catch_signals; a second signal ends the process. */
 extern volatile sig_atomic_t zm_app_stop;
 void zm_app_catch_signals(void);

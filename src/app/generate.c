@@ -342,10 +342,6 @@ static const char *wrong_together(const options *o)
 static int run(options *o)
 {
     zm_error err = {0};
-    if (o->device && strcmp(o->device, "cpu") != 0) {
-        fprintf(stderr, "zouma generate: this build runs on the cpu; --device %s is not in it\n", o->device);
-        return 2;
-    }
     const char *wrong = wrong_together(o);
     if (wrong) {
         fprintf(stderr, "zouma generate: %s\n", wrong);
@@ -361,6 +357,9 @@ static int run(options *o)
         fprintf(stderr, "zouma generate: --memory %s is not a size; 8G and 512M are\n", o->memory);
         return 2;
     }
+    int device = zm_app_device("generate", o->device, false);
+    if (device)
+        return device;
 #ifdef _OPENMP
     if (o->threads)
         omp_set_num_threads((int)o->threads);
@@ -437,7 +436,7 @@ int zm_cmd_generate(int argc, char **argv)
         {"--memory", 0, ZM_ARG_STR, &o.memory, 0, 0, "SIZE",
          "stay under 8G, 512M ...: weights that do not fit are read when needed [what is free]"},
         {"--threads", 0, ZM_ARG_INT, &o.threads, 1, 1024, "N", "processor threads [all]"},
-        {"--device", 0, ZM_ARG_STR, &o.device, 0, 0, "NAME", "cpu"},
+        ZM_ARG_DEVICE(&o.device),
         {"--json", 0, ZM_ARG_FLAG, &o.json, 0, 0, NULL, "print one JSON object with path, seed and every setting"},
         {"--quiet", 0, ZM_ARG_FLAG, &o.quiet, 0, 0, NULL, "no progress"},
     };

@@ -26,11 +26,15 @@ static bool is_plain_file(const char *path)
 
 int zm_cmd_parity(int argc, char **argv)
 {
-    const char *dirs[DIRS_MAX];
-    int n = zm_args_parse(argc, argv, NULL, 0, dirs, DIRS_MAX, "DIR...",
-                          "Recompute directories of reference tensors and compare.");
+    const char *dirs[DIRS_MAX], *device = NULL;
+    const zm_arg args[] = {ZM_ARG_DEVICE(&device)};
+    int n = zm_args_parse(argc, argv, args, 1, dirs, DIRS_MAX, "DIR... [--device NAME]",
+                          "Recompute directories of reference tensors and compare, always in f32.");
     if (n < 0)
         return n == -2 ? 0 : 2;
+    int status = zm_app_device("parity", device, true);
+    if (status)
+        return status;
     zm_error err = {0};
     if (n == 0) {
         zm_fail(&err, ZM_E_USAGE, "name at least one directory of reference tensors");

@@ -54,7 +54,7 @@ int zm_cmd_train(int argc, char **argv)
         "Train the part of a model that CONFIG.yaml names; models/toybox/train holds the ones that made the bundled model.";
     enum { MAX_SETS = 16 };
     bool resume = false, quiet = false, settings = false;
-    const char *words[1 + MAX_SETS], *one = NULL;
+    const char *words[1 + MAX_SETS], *one = NULL, *device = NULL;
     const zm_arg args[] = {
         {.name = "--resume", .type = ZM_ARG_FLAG, .to = &resume, .help = "continue from the last checkpoint in OUT"},
         {.name = "--quiet", .type = ZM_ARG_FLAG, .to = &quiet, .help = "no progress lines"},
@@ -67,6 +67,7 @@ int zm_cmd_train(int argc, char **argv)
          .to = &one,
          .value = "KEY=VALUE",
          .help = "change one setting; more of them as further words"},
+        ZM_ARG_DEVICE(&device),
     };
     int n = zm_args_parse(argc, argv, args, sizeof args / sizeof *args, words, 1 + MAX_SETS, usage, help);
     if (n < 0)
@@ -85,6 +86,9 @@ int zm_cmd_train(int argc, char **argv)
         sets[n_sets++] = one;
     for (int i = 1; i < n; i++)
         sets[n_sets++] = words[i];
+    int status = zm_app_device("train", device, false);
+    if (status)
+        return status;
     zm_app_catch_signals();
     zm_job job = {.resume = resume};
     zm_error err = {0};

@@ -198,6 +198,7 @@ static const zm_op_case sum_to_cases[] = {
     {.name = "all", .n_in = 1, .shape = {{3, {4, 5, 6}}}, .attr.i = {1, 1}},
     {.name = "middle", .n_in = 1, .shape = {{4, {2, 3, 5, 4}}}, .attr.i = {4, 2, 1, 1, 4}},
     {.name = "last", .n_in = 1, .shape = {{2, {9, 31}}}, .attr.i = {2, 9, 1}},
+    {.name = "middle of two", .n_in = 1, .shape = {{3, {2, 2, 16}}}, .attr.i = {3, 2, 1, 16}},
     {.name = "alternating", .n_in = 1, .shape = {{4, {2, 3, 4, 5}}}, .attr.i = {4, 1, 3, 1, 5}},
     {.name = "nothing", .n_in = 1, .shape = {{2, {3, 4}}}, .attr.i = {2, 3, 4}},
     {.name = "long rows", .n_in = 1, .shape = {{2, {1000, 64}}}, .attr.i = {1, 64}, .tolerance = 2e-5},

@@ -262,6 +262,7 @@ static zm_status adamw_step(context *c, const trainer *t, int step)
             p[i] = (float)(moved - o->lr * (o->m[k][i] / fix1) / (sqrt(o->v[k][i] / fix2) + o->eps));
         }
         free(g);
+        zm_backend_changed(p);
     }
     return ZM_OK;
 }

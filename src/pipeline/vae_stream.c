@@ -199,20 +199,15 @@ zm_status zm_vae_stream_push(zm_vae_stream *s, const float *in, float *out, zm_e
     zm_exec_write(p->exec, p->in, in);
     for (int i = 0; i < s->n_states; i++) {
         zm_tensor *state = p->chunk.slot[i].state;
-        if (!state)
+        if (!state) {
             memset(s->state[i], 0, s->state_bytes[i]);
-        else if (state->data != s->state[i] && s->started) /* a device that keeps its own copy */
-            zm_exec_write(p->exec, state, s->state[i]);
+            zm_backend_changed(s->state[i]);
+        }
     }
     st = zm_exec_run(p->exec, err);
     if (st)
         return st;
     zm_exec_read(p->exec, p->out, out);
-    for (int i = 0; i < s->n_states; i++) {
-        zm_tensor *state = p->chunk.slot[i].state;
-        if (state && state->data != s->state[i])
-            zm_exec_read(p->exec, state, s->state[i]);
-    }
     s->started = true;
     s->ran = p;
     return ZM_OK;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/backend.h"
 #include "backend/cpu/optim.h"
 #include "train/orthogonal.h"
 
@@ -231,6 +232,13 @@ static zm_status muon_step(zm_opt *o, const float *const *grad, double scale, fl
     return s ? zm_fail(err, s, "out of memory in an optimiser step") : ZM_OK;
 }
 
+/* Devices that keep copies of the parameters hear of it. */
+static void params_changed(const zm_opt *o)
+{
+    for (int i = 0; i < o->n_slot; i++)
+        zm_backend_changed(o->slot[i].param->data);
+}
+
 zm_status zm_opt_step(zm_opt *o, const float *const *grad, int64_t step, double scale, double *norm, zm_error *err)
 {
     zm_status s = gradient_norm(o, grad, norm, err);
@@ -250,6 +258,7 @@ zm_status zm_opt_step(zm_opt *o, const float *const *grad, int64_t step, double 
         zm_adamw_update(t->param->data, grad[i], t->m, t->v, t->n, adam_lr, o->o.beta1, o->o.beta2, o->o.eps, decay,
                         step);
     }
+    params_changed(o);
     double decay = fmin(o->o.ema, (1.0 + (double)step) / (10.0 + (double)step));
     for (int i = 0; !s && o->o.ema > 0 && i < o->n_slot; i++)
         zm_ema_update(o->slot[i].ema, o->slot[i].param->data, o->slot[i].n, decay);
@@ -272,6 +281,7 @@ void zm_opt_swap_average(zm_opt *o)
             b[k] = keep;
         }
     }
+    params_changed(o);
 }
 
 int zm_opt_state_count(const zm_opt *o)

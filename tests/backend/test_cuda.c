@@ -188,6 +188,52 @@ static void every_op_has_a_kernel(void)
     }
 }
 
+/* In bf16 every operand of a product is off by up to one part in 256, and their sum by less. */
+static void rounded_operands(const zm_op *op, uint64_t seed)
+{
+    for (int k = 0; k < op->n_cases; k++) {
+        const zm_op_case *c = &op->cases[k];
+        zm_error err = {0};
+        zm_exec *x[2] = {NULL, NULL};
+        zm_graph *g[2];
+        zm_tensor *y[2];
+        bool made = true;
+        for (int side = 0; side < 2; side++) {
+            zm_tensor *in[ZM_MAX_IN] = {0};
+            g[side] = zm_graph_new();
+            for (int i = 0; i < c->n_in; i++)
+                if (c->shape[i].rank >= 0)
+                    in[i] = zm_input(g[side], c->dtype[i] == ZM_I32 ? ZM_I32 : ZM_F32, c->shape[i], "x");
+            y[side] = zm_output(g[side], zm_node(g[side], op, &c->attr, c->n_in, in));
+            made = made && !zm_graph_finish(g[side], &err) &&
+                   !zm_exec_new(&x[side], g[side], &(zm_exec_options){.reference_only = side == 1}, &err);
+            for (int i = 0; made && i < c->n_in; i++) {
+                zm_rng r = zm_rng_init(seed + (uint64_t)k, (uint64_t)i);
+                for (int64_t e = 0; in[i] && e < zm_shape_elems(in[i]->shape); e++)
+                    if (in[i]->dtype == ZM_F32)
+                        ((float *)in[i]->data)[e] = zm_rng_range(&r, -1, 1);
+                    else
+                        ((int32_t *)in[i]->data)[e] = (int32_t)zm_rng_below(&r, (uint32_t)c->below);
+            }
+            made = made && !zm_exec_run(x[side], &err);
+        }
+        int64_t n = zm_shape_elems(y[0]->shape);
+        double square = 0;
+        for (int64_t i = 0; made && i < n; i++)
+            square += (double)((const float *)y[1]->data)[i] * (double)((const float *)y[1]->data)[i];
+        char name[160];
+        snprintf(name, sizeof name, "bf16 %s/%s", op->name, c->name);
+        if (made)
+            tap_close_f32(y[0]->data, y[1]->data, (size_t)n, 0.02 * fmax(sqrt(square / (double)n), 0.1) * 2.5, name);
+        else
+            tap_ok(0, "%s: %s", name, err.text);
+        for (int side = 0; side < 2; side++) {
+            zm_exec_free(x[side]);
+            zm_graph_free(g[side]);
+        }
+    }
+}
+
 int main(void)
 {
     zm_error err = {0};
@@ -202,5 +248,15 @@ int main(void)
     full_card();
     unknown_op();
     every_op_has_a_kernel();
+    for (int pieces = 0; pieces < 2; pieces++) {
+        zm_gpu_host_install(pieces);
+        tap_ok(!zm_backend_use(ZM_DEVICE_CUDA, true, &err), "products of bf16");
+        rounded_operands(&zm_op_matmul, 11);
+        rounded_operands(&zm_op_conv, 12);
+        rounded_operands(&zm_op_conv_grad_x, 13);
+        rounded_operands(&zm_op_conv_grad_w, 14);
+        rounded_operands(&zm_op_attention, 15);
+        rounded_operands(&zm_op_attention_grad, 16);
+    }
     return tap_done();
 }

@@ -166,14 +166,62 @@ static bool next_piece(const sizes *s, piece *w)
     return w->heads > 0;
 }
 
+/* ---- one pass over the keys (flash.cu) ---- */
+
+/* The kernel for these heads, or 0: none, and scores are made by products. */
+static int64_t flash_width(const zm_gpu_call *c, const zm_tensor *t)
+{
+    int64_t d = zm_dim(t->in[0], 3), dv = zm_dim(t->in[2], 3), wide = d > dv ? d : dv;
+    bool full_bias = t->n_in > 3 && t->in[3] && t->in[3]->shape.rank == 3;
+    return c->compute != ZM_BF16 || full_bias || wide > 128 ? 0 : wide > 64 ? 128 : 64;
+}
+
+static int64_t padded(int64_t rows)
+{
+    return (rows + 63) / 64 * 64;
+}
+
+static size_t flash_bytes(const zm_gpu_call *c, const zm_tensor *t, int64_t rows)
+{
+    return zm_gpu_compute_bytes(c, zm_dim(t->in[0], 0) * zm_dim(t->in[0], 2) * padded(rows) * flash_width(c, t));
+}
+
+static zm_gpu_view pack_flash(zm_gpu_call *c, const zm_gpu_view *x, void *to, int64_t width, bool turned)
+{
+    int64_t rows = padded(x->dim[1]), elems = x->dim[0] * x->dim[2] * rows * width;
+    zm_gpu_node n = {.in = {*x}, .out = zm_gpu_flat(to, ZM_BF16, elems), .i = {rows, width, turned}};
+    zm_gpu_launch(c, ZM_K_zm_gpu_pack_heads, &n, elems);
+    return n.out;
+}
+
+static void run_flash(zm_gpu_call *c, const zm_tensor *t, const zm_gpu_node *n, int64_t width)
+{
+    int64_t Nq = n->in[0].dim[1], Nk = n->in[1].dim[1], H = n->in[0].dim[2], d = n->in[0].dim[3];
+    double scale = t->attr.f[0] != 0 ? t->attr.f[0] : 1 / sqrt((double)d);
+    char *q = n->scratch, *k = q + flash_bytes(c, t, Nq), *v = k + flash_bytes(c, t, Nk);
+    zm_gpu_node f = {.in = {pack_flash(c, &n->in[0], q, width, false), pack_flash(c, &n->in[1], k, width, false),
+                            pack_flash(c, &n->in[2], v, width, true), n->in[3], n->in[4]},
+                     .out = n->out,
+                     .i = {Nq, Nk, H, n->in[2].dim[3], padded(Nq), padded(Nk)},
+                     .f = {scale * 1.4426950408889634}};
+    zm_gpu_launch(c, width == 64 ? ZM_K_zm_gpu_flash_64 : ZM_K_zm_gpu_flash_128, &f,
+                  n->in[0].dim[0] * H * (padded(Nq) / 64));
+}
+
 static size_t attention_scratch(const zm_gpu_call *c, const zm_tensor *t)
 {
+    if (flash_width(c, t))
+        return flash_bytes(c, t, zm_dim(t->in[0], 1)) + 2 * flash_bytes(c, t, zm_dim(t->in[1], 1));
     sizes s = sizes_of(c, t);
     return room_of(c, &s, false, NULL).bytes;
 }
 
 static void run_attention(zm_gpu_call *c, const zm_tensor *t, zm_gpu_node *n)
 {
+    if (flash_width(c, t)) {
+        run_flash(c, t, n, flash_width(c, t));
+        return;
+    }
     sizes s = sizes_of(c, t);
     room r = room_of(c, &s, false, n->scratch);
     pack(c, &n->in[0], r.q);

@@ -43,9 +43,10 @@ typedef struct cuda_exec {
     double *seconds;
 } cuda_exec;
 
-static bool is_kept(const zm_tensor *t)
+/* Whether t has memory of the host that this exec owns. */
+static bool is_kept(const cuda_exec *x, const zm_tensor *t)
 {
-    return t->leaf == ZM_INPUT || t->is_output;
+    return t->leaf == ZM_INPUT || (t->is_output && t->leaf == ZM_COMPUTED && !x->outputs_stay);
 }
 
 static size_t round256(size_t n)
@@ -77,7 +78,7 @@ static zm_status prepare(cuda_exec **out, zm_graph *g, const zm_exec_options *op
     zm_status s = x->node ? zm_plan_make(&x->plan, g, err) : zm_fail(err, ZM_E_NOMEM, "out of memory for %d nodes", n);
     for (int i = 0; !s && i < n; i++) {
         const zm_tensor *t = zm_graph_at(g, i);
-        if (is_kept(t))
+        if (is_kept(x, t))
             x->host_bytes += round256(zm_tensor_bytes(t));
         if (t->leaf != ZM_COMPUTED || t->op->is_view)
             continue;
@@ -100,18 +101,13 @@ static zm_status prepare(cuda_exec **out, zm_graph *g, const zm_exec_options *op
 static zm_status cuda_measure(zm_exec_size *out, zm_graph *g, const zm_exec_options *opt, zm_error *err)
 {
     cuda_exec *x;
-    size_t mapped;
     *out = (zm_exec_size){0};
     zm_status s = prepare(&x, g, opt, err);
     if (s)
         return s;
     out->work = x->plan.bytes + x->scratch_bytes;
-    zm_stream_measure(g, &mapped, &out->window);
-    for (int i = 0; i < zm_graph_size(g); i++) { /* every external leaf takes room there, whatever file it lies in */
-        const zm_tensor *t = zm_graph_at(g, i);
-        out->mapped += t->leaf == ZM_EXTERNAL ? zm_tensor_bytes(t) : 0;
-    }
-    out->window = out->mapped;
+    zm_stream_measure(g, &out->mapped, &out->window);
+    out->window = out->mapped; /* all weights of a graph are on the card at once */
     cuda_free(&x->base);
     return ZM_OK;
 }
@@ -129,7 +125,7 @@ static void bind(cuda_exec *x)
         } else if (t->leaf != ZM_EXTERNAL) {
             t->data = NULL;
         }
-        if (is_kept(t)) {
+        if (is_kept(x, t)) {
             t->data = n->host = host;
             host += round256(zm_tensor_bytes(t));
             n->dirty = t->leaf == ZM_INPUT;
@@ -354,7 +350,7 @@ static zm_status cuda_run(zm_exec *base, zm_error *err)
         s = launch(x, err);
     for (int i = 0; !s && !x->outputs_stay && i < zm_graph_size(x->g); i++) {
         const zm_tensor *t = zm_graph_at(x->g, i);
-        if (t->is_output && t->leaf != ZM_INPUT && t->leaf != ZM_EXTERNAL)
+        if (t->is_output && t->leaf == ZM_COMPUTED)
             s = x->gpu->fns->get(x->gpu, x->node[i].host, x->node[i].at, zm_tensor_bytes(t), err);
     }
     return s ? s : x->gpu->fns->wait(x->gpu, err);
@@ -378,11 +374,11 @@ static void cuda_read(zm_exec *base, const zm_tensor *t, void *host)
     zm_status s = ZM_OK;
     if (t->leaf == ZM_EXTERNAL && n->copy)
         s = zm_gpu_copy_out(x->gpu, n->copy, &err);
-    else if (t->leaf == ZM_COMPUTED && (x->outputs_stay || !n->host))
+    else if (!n->host)
         s = x->gpu->fns->get(x->gpu, host, n->at, zm_tensor_bytes(t), &err);
     if (s)
         zm_log(ZM_LOG_WARN, "%s", err.text);
-    if (t->leaf != ZM_COMPUTED || (n->host && !x->outputs_stay))
+    if (t->leaf == ZM_EXTERNAL || n->host)
         memcpy(host, t->leaf == ZM_EXTERNAL ? t->data : n->host, zm_tensor_bytes(t));
 }
 

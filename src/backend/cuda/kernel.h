@@ -11,6 +11,7 @@
 #define ZM_BACKEND_CUDA_KERNEL_H
 
 #include <math.h>
+#include <string.h>
 
 #include "backend/cuda/node.h"
 
@@ -36,7 +37,7 @@
     static __device__ __forceinline__ void name##_block(const zm_gpu_node *n, int64_t block)
 #define ZM_GPU_THREADS(t, T)          for (int t = (int)threadIdx.x, t##_once = 1; t##_once && t >= 0; t##_once = 0)
 #define ZM_GPU_SYNC()                 __syncthreads()
-#define ZM_GPU_SHARED(type, name, N)  __shared__ type name[N]
+#define ZM_GPU_SHARED(type, name, N)  __shared__ __align__(16) type name[N]
 #define ZM_GPU_KEPT(type, name, T, N) type name[N]
 #define ZM_GPU_OF(name, t)            ((void)(t), name)
 #define ZM_GPU_ADD(at, v)             atomicAdd(at, v)
@@ -71,6 +72,52 @@
 
 #endif
 
+#ifdef __CUDACC__
+#define ZM_GPU_UNROLL _Pragma("unroll")
+/* 16 bytes from device memory to shared memory, while threads go on; commit closes a group of such copies, and
+ * ZM_GPU_ARRIVED(k) waits until at most k groups are under way. */
+#define ZM_GPU_FETCH16(to, from)                                                                                       \
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"((unsigned)__cvta_generic_to_shared(to)), "l"(from))
+#define ZM_GPU_COMMIT()   asm volatile("cp.async.commit_group;")
+#define ZM_GPU_ARRIVED(k) asm volatile("cp.async.wait_group %0;" ::"n"(k))
+/* x[i] becomes the largest, or the sum, over the four threads 4k .. 4k + 3. */
+#define ZM_GPU_QUAD_MAX(x, i, T)                                                                                       \
+    (x[i] = fmaxf(x[i], __shfl_xor_sync(0xffffffffu, x[i], 1)),                                                        \
+     x[i] = fmaxf(x[i], __shfl_xor_sync(0xffffffffu, x[i], 2)))
+#define ZM_GPU_QUAD_SUM(x, i, T)                                                                                       \
+    (x[i] += __shfl_xor_sync(0xffffffffu, x[i], 1), x[i] += __shfl_xor_sync(0xffffffffu, x[i], 2))
+/* A warp's c [16,8] += a [16,16] b [16,8], bf16 in, f32 out: PTX's mma.m16n8k16, whose layout says which thread holds
+ * what.  With g = lane / 4 and p = lane % 4: a's registers hold columns 2p, 2p+1 of rows g and g+8, then columns 2p+8,
+ * 2p+9 of these; b's, rows 2p, 2p+1, then 2p+8, 2p+9, of column g; c's floats, columns 2p, 2p+1 of row g, then g+8. */
+#define ZM_GPU_MMA(c, ci, a, ai, b, T)                                                                                 \
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3},{%4,%5,%6,%7},{%8,%9},"            \
+                 "{%0,%1,%2,%3};"                                                                                      \
+                 : "+f"((c)[(ci)]), "+f"((c)[(ci) + 1]), "+f"((c)[(ci) + 2]), "+f"((c)[(ci) + 3])                      \
+                 : "r"((a)[(ai)]), "r"((a)[(ai) + 1]), "r"((a)[(ai) + 2]), "r"((a)[(ai) + 3]), "r"((b)[0]),            \
+                   "r"((b)[1]))
+#else
+#define ZM_GPU_UNROLL
+#define ZM_GPU_FETCH16(to, from) memcpy(to, from, 16)
+#define ZM_GPU_COMMIT()          ((void)0)
+#define ZM_GPU_ARRIVED(k)        ((void)0)
+#define ZM_GPU_QUAD_MAX(x, i, T)                                                                                       \
+    for (int quad_ = 0; quad_ < (T); quad_ += 4)                                                                       \
+    x[quad_][i] = x[quad_ + 1][i] = x[quad_ + 2][i] = x[quad_ + 3][i] =                                                \
+        fmaxf(fmaxf(x[quad_][i], x[quad_ + 1][i]), fmaxf(x[quad_ + 2][i], x[quad_ + 3][i]))
+#define ZM_GPU_QUAD_SUM(x, i, T)                                                                                       \
+    for (int quad_ = 0; quad_ < (T); quad_ += 4)                                                                       \
+    x[quad_][i] = x[quad_ + 1][i] = x[quad_ + 2][i] = x[quad_ + 3][i] =                                                \
+        x[quad_][i] + x[quad_ + 1][i] + x[quad_ + 2][i] + x[quad_ + 3][i]
+#define ZM_GPU_MMA(c, ci, a, ai, b, T)                                                                                 \
+    for (int warp_ = 0; warp_ < (T); warp_ += 32)                                                                      \
+        for (int lane_ = 0; lane_ < 32; lane_++)                                                                       \
+            for (int e_ = 0; e_ < 4; e_++)                                                                             \
+                for (int k_ = 0; k_ < 16; k_++)                                                                        \
+    (c)[warp_ + lane_][(ci) + e_] +=                                                                                   \
+        zm_gpu_half_of((a)[warp_ + lane_ / 4 * 4 + k_ % 8 / 2][(ai) + k_ / 8 * 2 + e_ / 2], k_ % 2) *                  \
+        zm_gpu_half_of((b)[warp_ + (lane_ % 4 * 2 + e_ % 2) * 4 + k_ % 8 / 2][k_ / 8], k_ % 2)
+#endif
+
 /* Input i, and the output, as f32. */
 #define ZM_GPU_IN(n, i) ((const float *)(n)->in[i].data)
 #define ZM_GPU_OUT(n)   ((float *)(n)->out.data)
@@ -95,6 +142,12 @@ ZM_GPU_FN float zm_gpu_bf16(unsigned short v)
     } x;
     x.u = (unsigned)v << 16;
     return x.f;
+}
+
+/* The lower or upper of two bf16 values in a register. */
+ZM_GPU_FN float zm_gpu_half_of(unsigned two, int upper)
+{
+    return zm_gpu_bf16((unsigned short)(upper ? two >> 16 : two & 0xffffu));
 }
 
 /* Round to nearest even; not a number stays one. */

@@ -36,6 +36,9 @@
     X(zm_gpu_bias_act, 0)                                                                                              \
     X(zm_gpu_heads_in, 0)                                                                                              \
     X(zm_gpu_heads_out, 0)                                                                                             \
+    X(zm_gpu_pack_heads, 0)                                                                                            \
+    X(zm_gpu_flash_64, 128)                                                                                            \
+    X(zm_gpu_flash_128, 128)                                                                                           \
     X(zm_gpu_scores, 256)                                                                                              \
     X(zm_gpu_scores_grad, 256)                                                                                         \
     X(zm_gpu_key_bias_grad, 0)                                                                                         \

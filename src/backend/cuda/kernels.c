@@ -110,13 +110,14 @@ static void run_binary(zm_gpu_call *c, const zm_tensor *t, zm_gpu_node *n)
 /* Whole rows are summed: the result is [D] with ones in front. */
 static bool sums_rows(const zm_tensor *t)
 {
-    int64_t D = zm_shape_elems(t->shape), n = zm_shape_elems(t->in[0]->shape), tail = 1;
-    for (int i = t->in[0]->shape.rank - 1; i >= 0 && tail < D; i--)
-        tail *= t->in[0]->shape.dim[i];
-    for (int i = 0, k = t->shape.rank - 1; k >= 0; i++, k--)
-        if (t->shape.dim[k] != 1 && t->shape.dim[k] != zm_dim(t->in[0], -1 - i))
+    int64_t D = zm_shape_elems(t->shape), n = zm_shape_elems(t->in[0]->shape);
+    bool summed = false; /* a dim was: all dims in front of it must be, too */
+    for (int i = 0, k = t->shape.rank - 1; k >= 0; i++, k--) {
+        summed = summed || t->shape.dim[k] != zm_dim(t->in[0], -1 - i);
+        if (summed && t->shape.dim[k] != 1)
             return false;
-    return tail == D && D >= 8 && n > D;
+    }
+    return D >= 8 && n > D;
 }
 
 /* Pieces that rows are summed in, side by side, before the pieces are added. */

@@ -1,0 +1,54 @@
+/* The yardstick of measurements on a card: several products that share their left operand, so that rounding it counts
+ * little beside them.
+ * SPDX-License-Identifier: MIT */
+#include "app/bench_device.h"
+
+#include <stdlib.h>
+
+#include "backend/backend.h"
+#include "base/clock.h"
+#include "ops/flops.h"
+#include "ops/ops.h"
+
+enum { SIDE = 8192, PRODUCTS = 4 };
+
+static zm_graph *products(void *weights, float *left)
+{
+    zm_graph *g = zm_graph_new();
+    if (!g)
+        return NULL;
+    zm_tensor *a = zm_external(g, ZM_F32, ZM_SHAPE(SIDE, SIDE), left, "a");
+    zm_tensor *b = zm_external(g, ZM_BF16, ZM_SHAPE(SIDE, SIDE), weights, "b");
+    for (int i = 0; i < PRODUCTS; i++)
+        zm_output(g, zm_matmul(g, a, b, false, i % 2));
+    return g;
+}
+
+double zm_bench_device_peak(double seconds)
+{
+    zm_error ignored = {0};
+    zm_exec *x = NULL;
+    size_t n = (size_t)SIDE * SIDE;
+    float *left = calloc(n, sizeof *left);
+    uint16_t *weights = calloc(n, sizeof *weights);
+    zm_graph *g = left && weights ? products(weights, left) : NULL;
+    zm_status s = g ? zm_graph_finish(g, &ignored) : ZM_E_NOMEM;
+    double best = 0;
+    for (size_t i = 0; !s && i < n; i++) { /* zeros would let the card run cooler than work does */
+        left[i] = (float)((double)(i * 2654435761u % 2001) * 1e-3 - 1);
+        weights[i] = zm_f32_to_bf16(left[i]);
+    }
+    if (!s)
+        s = zm_exec_new(&x, g, &(zm_exec_options){.outputs_stay = true}, &ignored);
+    for (double start = zm_now(); !s && (best <= 0 || zm_now() - start < seconds);) {
+        double at = zm_now();
+        s = zm_exec_run(x, &ignored);
+        double rate = zm_graph_flops(g) / (zm_now() - at) * 1e-9;
+        best = !s && rate > best ? rate : best;
+    }
+    zm_exec_free(x);
+    zm_graph_free(g);
+    free(left);
+    free(weights);
+    return best;
+}
