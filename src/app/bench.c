@@ -10,12 +10,10 @@
 #endif
 
 #include "app/bench_quant.h"
-#include "app/bench_device.h"
 #include "app/bench_rows.h"
 #include "app/bench_scaling.h"
 #include "app/common.h"
-#include "backend/backend.h"
-#include "backend/cpu/peak.h"
+#include "backend/peak.h"
 #include "base/mapfile.h"
 #include "pipeline/model.h"
 
@@ -145,7 +143,7 @@ static zm_status print_json(const zm_bench *b, zm_error *err)
 /* The yardstick is the best rate seen over the whole run: other programs may have had the machine for a while. */
 static void measure_peak(zm_bench *b, double seconds)
 {
-    double seen = zm_backend_device() == ZM_DEVICE_CPU ? zm_measure_sgemm_peak(seconds) : zm_bench_device_peak(seconds);
+    double seen = zm_measure_peak(seconds);
     b->peak = seen > b->peak ? seen : b->peak;
 }
 

@@ -258,7 +258,7 @@ static zm_status text_encode(zm_bench *b, zm_error *err)
 typedef struct lesson {
     zm_exec *x;
     zm_opt *opt;
-    const float **grad;
+    zm_tensor **grad;
     int64_t step;
 } lesson;
 
@@ -267,7 +267,7 @@ static zm_status run_step(void *user, zm_error *err)
     lesson *l = user;
     double norm;
     zm_status s = zm_exec_run(l->x, err);
-    return s ? s : zm_opt_step(l->opt, l->grad, ++l->step, 1e-6, &norm, err);
+    return s ? s : zm_opt_step_there(l->opt, l->x, l->grad, ++l->step, 1e-6, &norm, err);
 }
 
 static zm_status build_lesson(zm_bench *b, network *n, lesson *l, zm_error *err)
@@ -283,9 +283,9 @@ static zm_status build_lesson(zm_bench *b, network *n, lesson *l, zm_error *err)
     zm_build_grads got = zm_build_gradients(&build, loss);
     zm_status s = zm_graph_finish(n->g, err);
     if (!s)
-        s = zm_exec_new(&l->x, n->g, NULL, err);
+        s = zm_exec_new(&l->x, n->g, &(zm_exec_options){.outputs_stay = zm_opt_outputs_stay()}, err);
     for (int i = 0; !s && i < got.n; i++)
-        l->grad[got.param[i]->index] = got.grad[i]->data;
+        l->grad[got.param[i]->index] = got.grad[i];
     return s;
 }
 
@@ -328,8 +328,8 @@ static zm_status train_step(zm_bench *b, zm_error *err)
     }
     if (!s && b->nodes)
         s = zm_bench_profile(l.x, n.g, "train-step", err);
-    zm_exec_free(l.x);
     zm_opt_free(l.opt);
+    zm_exec_free(l.x);
     free(l.grad);
     network_end(&n);
     return s;

@@ -65,5 +65,7 @@ const char *zm_backend_name(void);
 size_t zm_backend_room(void);
 /* External memory was written by the host: copies of it on devices are old.  Nothing to do on the CPU. */
 void zm_backend_changed(const void *data);
+/* External memory that a device updated is made as new on the host.  Nothing to do on the CPU. */
+void zm_backend_fetch(const void *data);
 
 #endif

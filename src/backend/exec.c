@@ -48,6 +48,11 @@ void zm_backend_changed(const void *data)
     zm_cuda_changed(data);
 }
 
+void zm_backend_fetch(const void *data)
+{
+    zm_cuda_fetch(data);
+}
+
 zm_status zm_exec_measure(zm_exec_size *out, zm_graph *g, const zm_exec_options *opt, zm_error *err)
 {
     return fns_of(opt)->measure(out, g, opt, err);

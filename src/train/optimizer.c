@@ -8,6 +8,7 @@
 
 #include "backend/backend.h"
 #include "backend/cpu/optim.h"
+#include "backend/update.h"
 #include "train/orthogonal.h"
 
 typedef struct slot {
@@ -32,7 +33,11 @@ struct zm_opt {
     int *of; /* parameter -> slot, -1 frozen */
     group *group;
     int n_group;
-    float *memory; /* m, v, ema of all slots */
+    float *memory;      /* m, v, ema of all slots */
+    zm_update *update;  /* of a device that updates where gradients are; NULL: the host does */
+    const float **here; /* by parameter */
+    zm_tensor **at;     /* by slot: gradients there */
+    double *square;     /* by slot */
 };
 
 /* Hidden matrices only: tables that are looked up and the modulation's row do not act as linear maps. */
@@ -134,6 +139,10 @@ void zm_opt_free(zm_opt *o)
         return;
     for (int i = 0; o->group && i < o->n_group; i++)
         zm_orthogonal_free(o->group[i].work);
+    zm_update_free(o->update);
+    free(o->at);
+    free(o->here);
+    free(o->square);
     free(o->slot);
     free(o->of);
     free(o->group);
@@ -265,9 +274,102 @@ zm_status zm_opt_step(zm_opt *o, const float *const *grad, int64_t step, double 
     return s;
 }
 
+/* ---- where gradients stay on a device ---- */
+
+bool zm_opt_outputs_stay(void)
+{
+    return zm_backend_device() == ZM_DEVICE_CUDA;
+}
+
+static zm_status updates_of(zm_opt *o, zm_exec *x, zm_error *err)
+{
+    size_t n = (size_t)o->n_slot + 1;
+    int64_t *elems = malloc(n * sizeof *elems);
+    o->at = calloc(n, sizeof *o->at);
+    o->square = calloc(n, sizeof *o->square);
+    zm_status s = elems && o->at && o->square ? ZM_OK : zm_fail(err, ZM_E_NOMEM, "out of memory for the optimiser");
+    for (int i = 0; !s && i < o->n_slot; i++)
+        elems[i] = o->slot[i].n;
+    if (!s)
+        s = zm_update_new(&o->update, x, o->n_slot, elems, err);
+    for (int i = 0; !s && o->update && i < o->n_group; i++)
+        s = zm_update_group(o->update, o->group[i].n, o->group[i].rows, o->group[i].columns, err);
+    free(elems);
+    return s;
+}
+
+static zm_update_matrix matrix_of(const slot *s)
+{
+    return (zm_update_matrix){.group = s->group, .place = s->place, .rows = s->rows, .columns = s->columns};
+}
+
+static void update_slot(zm_opt *o, slot *s, const zm_tensor *grad, double clip, double scale, int64_t step)
+{
+    double lr = (o->o.kind == ZM_OPT_MUON ? o->o.adam_lr : o->o.lr) * scale;
+    if (s->muon) {
+        zm_update_matrix a = matrix_of(s);
+        double size = o->o.lr * scale * 0.2 * sqrt((double)(s->rows > s->columns ? s->rows : s->columns));
+        zm_update_apply(o->update, &a, s->param->data, size, 1 - o->o.lr * scale * o->o.weight_decay);
+    } else {
+        float *of[] = {s->param->data, s->m, s->v};
+        zm_update_adamw(o->update, grad, of, clip, lr, (double[]){o->o.beta1, o->o.beta2}, o->o.eps,
+                        s->param->shape.rank >= 2 ? o->o.weight_decay : 0, step);
+    }
+}
+
+/* Gradients on the host, as the graph left them. */
+static zm_status step_here(zm_opt *o, zm_tensor *const *grad, int64_t step, double scale, double *norm, zm_error *err)
+{
+    if (!o->here && !(o->here = calloc((size_t)o->n_params + 1, sizeof *o->here)))
+        return zm_fail(err, ZM_E_NOMEM, "out of memory for the optimiser");
+    for (int i = 0; i < o->n_params; i++)
+        o->here[i] = grad[i] ? grad[i]->data : NULL;
+    return zm_opt_step(o, o->here, step, scale, norm, err);
+}
+
+/* Every matrix of a group takes part in its product; one without a gradient has last step's there, and is not applied. */
+zm_status zm_opt_step_there(zm_opt *o, zm_exec *x, zm_tensor *const *grad, int64_t step, double scale, double *norm,
+                            zm_error *err)
+{
+    if (zm_backend_device() == ZM_DEVICE_CPU)
+        return step_here(o, grad, step, scale, norm, err);
+    zm_status s = o->update ? ZM_OK : updates_of(o, x, err);
+    if (s)
+        return s;
+    for (int i = 0; i < o->n_params; i++)
+        if (o->of[i] >= 0)
+            o->at[o->of[i]] = grad[i];
+    s = zm_update_squares(o->update, o->at, o->square, err);
+    double square = 0;
+    for (int i = 0; !s && i < o->n_slot; i++) {
+        if (!isfinite(o->square[i]))
+            s = zm_fail(err, ZM_E_FORMAT, "the gradient of %s is not finite", o->slot[i].param->name);
+        square += o->square[i];
+    }
+    if (s)
+        return s;
+    *norm = sqrt(square);
+    double clip = o->o.clip > 0 && *norm > o->o.clip ? o->o.clip / *norm : 1;
+    for (int i = 0; i < o->n_slot; i++)
+        if (o->slot[i].muon && o->at[i]) {
+            zm_update_matrix a = matrix_of(&o->slot[i]);
+            zm_update_direction(o->update, &a, o->at[i], o->slot[i].m, clip, o->o.momentum);
+        }
+    for (int i = 0; i < o->n_group; i++)
+        zm_update_orthogonal(o->update, i, ZM_ORTHOGONAL_STEPS);
+    for (int i = 0; i < o->n_slot; i++)
+        if (o->at[i])
+            update_slot(o, &o->slot[i], o->at[i], clip, scale, step);
+    double decay = fmin(o->o.ema, (1.0 + (double)step) / (10.0 + (double)step));
+    for (int i = 0; o->o.ema > 0 && i < o->n_slot; i++)
+        zm_update_average(o->update, o->slot[i].ema, o->slot[i].param->data, o->slot[i].n, decay);
+    return zm_update_end(o->update, err);
+}
+
 const float *zm_opt_average(const zm_opt *o, int i)
 {
     const slot *s = o->of[i] < 0 ? NULL : &o->slot[o->of[i]];
+    zm_backend_fetch(s && s->ema ? s->ema : zm_params_at(o->params, i)->data);
     return s && s->ema ? s->ema : zm_params_at(o->params, i)->data;
 }
 
@@ -275,11 +377,14 @@ void zm_opt_swap_average(zm_opt *o)
 {
     for (int i = 0; i < o->n_slot; i++) {
         float *a = o->slot[i].param->data, *b = o->slot[i].ema;
+        zm_backend_fetch(a);
+        zm_backend_fetch(b);
         for (int64_t k = 0; b && k < o->slot[i].n; k++) {
             float keep = a[k];
             a[k] = b[k];
             b[k] = keep;
         }
+        zm_backend_changed(b);
     }
     params_changed(o);
 }
@@ -294,6 +399,7 @@ void zm_opt_state_at(zm_opt *o, int i, char *buf, size_t cap, float **data, cons
     static const char *const kind[] = {"param", "ema", "m", "v"};
     slot *s = &o->slot[i / 4];
     float *of[] = {s->param->data, s->ema, s->m, s->v};
+    zm_backend_fetch(of[i % 4]);
     *data = of[i % 4]; /* NULL: this parameter has no such state */
     *shape = &s->param->shape;
     size_t at = 0;

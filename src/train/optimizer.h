@@ -3,6 +3,7 @@
 #ifndef ZM_TRAIN_OPTIMIZER_H
 #define ZM_TRAIN_OPTIMIZER_H
 
+#include "backend/backend.h"
 #include "model/params.h"
 
 typedef enum { ZM_OPT_ADAMW, ZM_OPT_MUON } zm_opt_kind;
@@ -34,6 +35,14 @@ void zm_opt_free(zm_opt *o);
  * finite; nothing was changed then. */
 ZM_MUST zm_status zm_opt_step(zm_opt *o, const float *const *grad, int64_t step, double scale, double *norm,
                               zm_error *err);
+
+/* The same where the gradients are: outputs of x (grad[i] NULL: unused), whose options had zm_opt_outputs_stay.  On a
+ * card parameters, moments and averages are newer there afterwards; the functions below bring them home. */
+ZM_MUST zm_status zm_opt_step_there(zm_opt *o, zm_exec *x, zm_tensor *const *grad, int64_t step, double scale,
+                                    double *norm, zm_error *err);
+
+/* Whether an exec of the default device should leave its gradients there for zm_opt_step_there. */
+bool zm_opt_outputs_stay(void);
 
 /* The averaged value of parameter i, or its own when there is no average.  decay_i = min(ema, (1+i)/(10+i)). */
 const float *zm_opt_average(const zm_opt *o, int i);

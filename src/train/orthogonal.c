@@ -10,8 +10,6 @@
 #include "backend/cpu/newton_schulz.h"
 #include "base/arena.h"
 
-enum { STEPS = 5 };
-
 struct zm_orthogonal {
     int64_t n, rows, columns;
     int threads;
@@ -80,6 +78,6 @@ void zm_orthogonal_run(zm_orthogonal *o)
 {
 #pragma omp parallel for schedule(dynamic) num_threads(o->threads)
     for (int64_t i = 0; i < o->n; i++)
-        zm_newton_schulz(zm_orthogonal_in(o, i), o->rows, o->columns, STEPS,
+        zm_newton_schulz(zm_orthogonal_in(o, i), o->rows, o->columns, ZM_ORTHOGONAL_STEPS,
                          o->scratch + o->each * (size_t)this_thread());
 }

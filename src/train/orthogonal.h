@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 typedef struct zm_orthogonal zm_orthogonal;
+enum { ZM_ORTHOGONAL_STEPS = 5 };
 
 /* Room for `n` matrices of [rows, columns], rows <= columns.  ZM_E_NOMEM. */
 ZM_MUST zm_status zm_orthogonal_new(zm_orthogonal **out, int64_t n, int64_t rows, int64_t columns, zm_error *err);

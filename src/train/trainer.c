@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "backend/cpu/peak.h"
+#include "backend/peak.h"
 #include "base/clock.h"
 #include "ops/flops.h"
 #include "ops/ops.h"
@@ -22,7 +22,7 @@ typedef struct trainer {
     zm_exec *x;
     zm_opt *opt;
     zm_tensor *loss;
-    const float **grad; /* by parameter */
+    zm_tensor **grad; /* by parameter */
     zm_train_log log;
     double flops, peak, smooth;
     char *checkpoint;
@@ -39,9 +39,9 @@ static zm_status build(trainer *t, zm_error *err)
     zm_build_grads got = zm_build_gradients(&b, t->loss);
     zm_status s = zm_graph_finish(t->g, err);
     if (!s)
-        s = zm_exec_new(&t->x, t->g, NULL, err);
+        s = zm_exec_new(&t->x, t->g, &(zm_exec_options){.outputs_stay = zm_opt_outputs_stay()}, err);
     for (int i = 0; !s && i < got.n; i++)
-        t->grad[got.param[i]->index] = got.grad[i]->data;
+        t->grad[got.param[i]->index] = got.grad[i];
     if (!s)
         t->flops = zm_graph_flops(t->g);
     return s;
@@ -68,7 +68,7 @@ static zm_status one_step(trainer *t, int64_t step, zm_train_row *row, zm_error 
     if (!isfinite(loss))
         return zm_fail(err, ZM_E_FORMAT, "the loss is not finite at step %" PRId64 ": lower the learning rate", step);
     *row = (zm_train_row){.step = step + 1, .loss = (double)loss, .rate = rate(t->o, step)};
-    return zm_opt_step(t->opt, t->grad, step + 1, row->rate, &row->norm, err);
+    return zm_opt_step_there(t->opt, t->x, t->grad, step + 1, row->rate, &row->norm, err);
 }
 
 static zm_status validate(trainer *t, int64_t step, zm_error *err)
@@ -115,7 +115,7 @@ static zm_status loop(trainer *t, int64_t first, zm_trainer_result *result, zm_e
             double each = (now - shown) / (double)(step - shown_step);
             fprintf(o->report,
                     "%s step %" PRId64 "/%" PRId64
-                    "  loss %.4f  norm %.2f  %.0f %s/s  %.0f GFLOPS, %.0f %% of the measured sgemm peak  %.0f s left\n",
+                    "  loss %.4f  norm %.2f  %.0f %s/s  %.0f GFLOPS, %.0f %% of the measured peak  %.0f s left\n",
                     t->stage->name, step, o->steps, t->smooth, row.norm, t->stage->tokens_per_step / each,
                     t->stage->tokens_name, t->flops / each * 1e-9, 100e-9 * t->flops / each / t->peak,
                     each * (double)(o->steps - step));
@@ -159,10 +159,10 @@ zm_status zm_train(zm_params *p, const zm_stage *stage, const zm_trainer_options
     if (!s)
         s = build(&t, err);
     if (!s) {
-        t.peak = zm_measure_sgemm_peak(0.5);
+        t.peak = zm_measure_peak(0.5);
         if (o->report)
             fprintf(o->report,
-                    "%s: %" PRId64 " parameters, %.1f GFLOP and %.0f MB a step, measured sgemm peak %.0f GFLOPS%s\n",
+                    "%s: %" PRId64 " parameters, %.1f GFLOP and %.0f MB a step, measured peak %.0f GFLOPS%s\n",
                     stage->name, zm_params_elems(p), t.flops * 1e-9, 1e-6 * (double)zm_exec_bytes(t.x), t.peak,
                     first ? ", resumed" : "");
         s = loop(&t, first, result, err);
@@ -170,9 +170,9 @@ zm_status zm_train(zm_params *p, const zm_stage *stage, const zm_trainer_options
     if (!s)
         zm_opt_swap_average(t.opt);
     zm_train_log_close(&t.log);
+    zm_opt_free(t.opt);
     zm_exec_free(t.x);
     zm_graph_free(t.g);
-    zm_opt_free(t.opt);
     free(t.grad);
     free(t.checkpoint);
     return s;

@@ -12,6 +12,9 @@
 #include "base/mapfile.h"
 #include "ops/ops.h"
 #include "tap.h"
+#ifdef ZM_TEST_GPU
+#include "gpu_host.h"
+#endif
 #include "train/log.h"
 #include "train/trainer.h"
 
@@ -298,6 +301,9 @@ static void remove_all(void)
 
 int main(int argc, char **argv)
 {
+#ifdef ZM_TEST_GPU
+    zm_gpu_host_install(ZM_TEST_GPU);
+#endif
     if (argc == 3)
         return child(argv[2]);
     if (!mkdtemp(root))

@@ -3,6 +3,7 @@
 #include "backend/cuda/device.h"
 
 #include "backend/cuda/memory.h"
+#include "base/log.h"
 
 enum { LIMIT_BYTES = 256 << 20 };
 
@@ -57,4 +58,12 @@ void zm_cuda_changed(const void *data)
     for (; c; c = c->next)
         if (c->host == data)
             c->host_newer = true, c->device_newer = false;
+}
+
+void zm_cuda_fetch(const void *data)
+{
+    zm_error err = {0};
+    zm_gpu_copy *c = shared.gpu && data ? zm_gpu_copy_of(shared.gpu, data) : NULL;
+    if (c && zm_gpu_copy_out(shared.gpu, c, &err))
+        zm_log(ZM_LOG_WARN, "%s", err.text);
 }

@@ -18,5 +18,7 @@ const char *zm_cuda_name(void);
 size_t zm_cuda_room(void);
 /* The host wrote what the device has a copy of. */
 void zm_cuda_changed(const void *data);
+/* The host's side becomes as new as the device's. */
+void zm_cuda_fetch(const void *data);
 
 #endif

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "backend/cpu/stream.h"
+#include "backend/cuda/address.h"
 #include "backend/cuda/call.h"
 #include "backend/cuda/device.h"
 #include "backend/cuda/memory.h"
@@ -392,6 +393,11 @@ static const char *cuda_kernel(const zm_exec *base, int id)
 {
     const zm_gpu_op *op = ((const cuda_exec *)base)->node[id].op;
     return op ? op->name : "reference";
+}
+
+void *zm_cuda_address(const zm_exec *base, const zm_tensor *t)
+{
+    return ((const cuda_exec *)base)->node[t->id].at;
 }
 
 static void cuda_profile(zm_exec *base, double *seconds)

@@ -48,6 +48,8 @@
     X(zm_gpu_conv_weights_back, 0)                                                                                     \
     X(zm_gpu_conv_weights_grad, 0)                                                                                     \
     X(zm_gpu_adamw, 0)                                                                                                 \
+    X(zm_gpu_momentum, 0)                                                                                              \
+    X(zm_gpu_unit, 0)                                                                                                  \
     X(zm_gpu_axpby, 0)                                                                                                 \
     X(zm_gpu_sum_squares, 256)
 

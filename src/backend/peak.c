@@ -1,11 +1,12 @@
-/* The yardstick of measurements on a card: several products that share their left operand, so that rounding it counts
+/* The yardstick of measurements, on a card: several products that share their left operand, so that rounding it counts
  * little beside them.
  * SPDX-License-Identifier: MIT */
-#include "app/bench_device.h"
+#include "backend/peak.h"
 
 #include <stdlib.h>
 
 #include "backend/backend.h"
+#include "backend/cpu/peak.h"
 #include "base/clock.h"
 #include "ops/flops.h"
 #include "ops/ops.h"
@@ -24,8 +25,10 @@ static zm_graph *products(void *weights, float *left)
     return g;
 }
 
-double zm_bench_device_peak(double seconds)
+double zm_measure_peak(double seconds)
 {
+    if (zm_backend_device() == ZM_DEVICE_CPU)
+        return zm_measure_sgemm_peak(seconds);
     zm_error ignored = {0};
     zm_exec *x = NULL;
     size_t n = (size_t)SIDE * SIDE;
