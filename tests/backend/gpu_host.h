@@ -5,8 +5,8 @@
 
 #include "backend/cuda/device.h"
 
-/* Make it the process's CUDA device.  pieces: products come from the kernel, and scratch is small, so that scores and
- * windows are done piece by piece. */
+/* Make it the process's CUDA device.  pieces 1: products come from the kernel, and scratch is small, so that scores and
+ * windows are done piece by piece; 2: the host may touch its memory, which long tests need. */
 void zm_gpu_host_install(int pieces);
 /* Counts since the start, for tests of who copies and launches when. */
 typedef struct zm_gpu_host_counts {
