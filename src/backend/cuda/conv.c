@@ -120,7 +120,8 @@ static void run_conv_grad_w(zm_gpu_call *c, const zm_tensor *t, zm_gpu_node *n)
 {
     work w = work_of(c, t, false);
     char *room = n->scratch, *narrow = room + zm_gpu_compute_bytes(c, w.piece * w.depth);
-    float *sum = (float *)(narrow + zm_gpu_compute_bytes(c, w.rows * w.s.o));
+    void *behind = narrow + zm_gpu_compute_bytes(c, w.rows * w.s.o);
+    float *sum = behind;
     zm_gpu_view gy = zm_gpu_operand(c, &n->in[1], n->in[1].elems, narrow);
     size_t each = c->compute == ZM_BF16 ? 2 : 4;
     for (int64_t first = 0; first < w.rows; first += w.piece) {
