@@ -140,6 +140,33 @@ static zm_status spool(zm_film *f, const zm_frame *made, int64_t at, zm_error *e
     return i < f->reel.tail ? zm_stock_put(&f->carry, made, err) : ZM_OK;
 }
 
+/* Summed squares of what changes from one frame to another. */
+static double step_between(const zm_frame *a, const zm_frame *b)
+{
+    double sum = 0;
+    for (size_t i = 0, n = (size_t)a->width * (size_t)a->height * 3; i < n; i++) {
+        int d = a->rgb[i] - b->rgb[i];
+        sum += d * d;
+    }
+    return sum;
+}
+
+/* Any frame of a circle may be the first: the one before which least changes is. */
+static zm_status put_circle(zm_film *f, zm_error *err)
+{
+    int n = f->carry.n, first = 0;
+    double least = 0;
+    for (int i = 0; i < n; i++) {
+        double step = step_between(zm_stock_at(&f->carry, (i + n - 1) % n), zm_stock_at(&f->carry, i));
+        if (!i || step < least)
+            least = step, first = i;
+    }
+    zm_status s = ZM_OK;
+    for (int i = 0; !s && i < n; i++)
+        s = put_out(f, zm_stock_at(&f->carry, (first + i) % n), err);
+    return s;
+}
+
 static zm_status on_frame(void *user, const zm_frame *frame, zm_error *err)
 {
     zm_film *f = user;
@@ -150,6 +177,8 @@ static zm_status on_frame(void *user, const zm_frame *frame, zm_error *err)
     int64_t at = w->first + i - w->skip;
     if (f->r.change)
         return compose(f, frame, at, err);
+    if (f->r.clip.loop)
+        return zm_stock_put(&f->carry, frame, err);
     return f->reel.backward ? spool(f, frame, at, err) : pass(f, frame, at, err);
 }
 
@@ -321,6 +350,8 @@ static bool is_idle(const zm_film *f)
 static zm_status end_film(zm_film *f, zm_error *err)
 {
     zm_status s = f->reel.backward ? empty_spool(f, err) : ZM_OK;
+    if (!s && f->r.clip.loop)
+        s = put_circle(f, err);
     if (!s && f->r.after)
         s = copy_video(f, f->r.after, NULL, err);
     if (!s && f->watch->watch.finish)
@@ -418,9 +449,10 @@ static zm_status make_room(zm_film *f, zm_error *err)
     for (int i = 0; i < f->reel.n_shots; i++)
         fade = f->shot[i].dissolve > fade ? f->shot[i].dissolve : fade;
     bool alone = f->about.windows == 1 && !f->about.exact;
+    int carried = f->r.clip.loop ? (int)f->about.made : alone ? 0 : f->reel.length;
     zm_status s = zm_frame_init(&f->sized, w, h, err);
     if (!s)
-        s = zm_stock_init(&f->carry, alone ? 0 : f->reel.length, c->width, c->height, err);
+        s = zm_stock_init(&f->carry, carried, c->width, c->height, err);
     if (!s)
         s = zm_stock_init(&f->tail, f->reel.tail, c->width, c->height, err);
     if (!s)
