@@ -1,4 +1,4 @@
-/* What the tiers of --quality cost and save.
+/* What the tiers of --quality and --precision int8 cost and save.
  * SPDX-License-Identifier: MIT */
 #include "app/bench_quality.h"
 
@@ -61,29 +61,66 @@ static zm_status run_tier(zm_generator *g, zm_request *r, clips *c, double *seco
     return s;
 }
 
-static zm_status run_tiers(zm_bench *b, zm_generator *g, zm_request *r, zm_error *err)
+static double psnr_of(const clips *c, size_t all)
 {
-    clips c = {.frame = (size_t)r->width * (size_t)r->height * 3};
-    size_t all = c.frame * (size_t)r->frames * CLIPS;
-    if (!(c.best = malloc(all)))
-        return zm_fail(err, ZM_E_NOMEM, "no memory for %d clips", CLIPS);
-    double best = 0, seconds;
-    zm_status s = run_tier(g, r, &c, &seconds, err); /* once beforehand */
+    return 10 * log10(255.0 * 255.0 * (double)all / fmax(c->error, 1e-9));
+}
+
+static zm_status run_tiers(zm_bench *b, zm_generator *g, zm_request *r, clips *c, double *best, zm_error *err)
+{
+    double seconds;
+    zm_status s = run_tier(g, r, c, &seconds, err); /* once beforehand */
     for (size_t i = 0; !s && i < zm_quality_count; i++) {
         char shape[112], psnr[32] = "";
-        c.keep = i == 0;
-        c.evaluated = c.steps = 0;
+        c->keep = i == 0;
+        c->evaluated = c->steps = 0;
         r->quality = zm_qualities[i].name;
-        s = run_tier(g, r, &c, &seconds, err);
-        best = i ? best : seconds;
+        s = run_tier(g, r, c, &seconds, err);
+        *best = i ? *best : seconds;
         if (i)
-            snprintf(psnr, sizeof psnr, ", PSNR %.1f dB",
-                     10 * log10(255.0 * 255.0 * (double)all / fmax(c.error, 1e-9)));
+            snprintf(psnr, sizeof psnr, ", PSNR %.1f dB", psnr_of(c, c->used));
         snprintf(shape, sizeof shape, "%s: %d steps, %.0f %% evaluated, %.2fx%s", r->quality, r->steps,
-                 100.0 * c.evaluated / fmax(c.steps, 1), best / seconds, psnr);
+                 100.0 * c->evaluated / fmax(c->steps, 1), *best / seconds, psnr);
         if (!s)
             zm_bench_keep(b, "quality", "f32", seconds, 0, shape);
     }
+    return s;
+}
+
+/* The same clips with bytes where f32 was, against those of "best". */
+static zm_status run_int8(zm_bench *b, zm_model *m, zm_request *r, clips *c, double best, zm_error *err)
+{
+    zm_generator *g = NULL;
+    char shape[112];
+    double seconds;
+    r->quality = zm_qualities[0].name;
+    r->precision = ZM_PRECISION_INT8;
+    c->keep = false;
+    zm_status s = zm_generator_new(&g, m, r, NULL, err);
+    for (int pass = 0; !s && pass < 2; pass++) /* once beforehand */
+        s = run_tier(g, r, c, &seconds, err);
+    if (!s) {
+        snprintf(shape, sizeof shape, "%s, int8: %d steps, %.2fx, PSNR %.1f dB", r->quality, r->steps, best / seconds,
+                 psnr_of(c, c->used));
+        zm_bench_keep(b, "quality", "int8", seconds, 0, shape);
+    }
+    zm_generator_free(g);
+    return s;
+}
+
+static zm_status run_all(zm_bench *b, zm_model *m, zm_request *r, zm_error *err)
+{
+    zm_generator *g = NULL;
+    double best = 0;
+    clips c = {.frame = (size_t)r->width * (size_t)r->height * 3};
+    zm_status s = zm_generator_new(&g, m, r, NULL, err);
+    if (!s && !(c.best = malloc(c.frame * (size_t)r->frames * CLIPS)))
+        s = zm_fail(err, ZM_E_NOMEM, "no memory for %d clips", CLIPS);
+    if (!s)
+        s = run_tiers(b, g, r, &c, &best, err);
+    zm_generator_free(g);
+    if (!s)
+        s = run_int8(b, m, r, &c, best, err);
     free(c.best);
     return s;
 }
@@ -91,7 +128,6 @@ static zm_status run_tiers(zm_bench *b, zm_generator *g, zm_request *r, zm_error
 zm_status zm_bench_quality(zm_bench *b, zm_error *err)
 {
     zm_model *m;
-    zm_generator *g = NULL;
     zm_request r = {.prompt = prompts[0], .steps = STEPS};
     if (!b->model)
         return zm_fail(err, ZM_E_MISSING, "the bundled model is not beside the program");
@@ -100,10 +136,7 @@ zm_status zm_bench_quality(zm_bench *b, zm_error *err)
         return s;
     s = zm_request_resolve(&r, m, err);
     if (!s)
-        s = zm_generator_new(&g, m, &r, NULL, err);
-    if (!s)
-        s = run_tiers(b, g, &r, err);
-    zm_generator_free(g);
+        s = run_all(b, m, &r, err);
     zm_model_close(m);
     return s;
 }

@@ -83,14 +83,16 @@ static void fill_inputs(zm_graph *g)
     }
 }
 
+/* Finishes g.  int8 is a dtype of the arithmetic, all others are of the weights. */
 static zm_status time_graph(zm_bench *b, zm_graph *g, const char *name, const char *dtype, const char *shape,
                             zm_error *err)
 {
+    zm_exec_options opt = {0};
     zm_exec *x = NULL;
     double seconds;
     zm_status s = zm_graph_finish(g, err);
     if (!s)
-        s = zm_exec_new(&x, g, NULL, err);
+        s = zm_exec_new(&x, g, zm_precision_parse(&opt.precision, dtype) ? &opt : NULL, err);
     if (!s) {
         fill_inputs(g);
         s = median_of(b, run_exec, x, &seconds, err);
@@ -110,7 +112,7 @@ static zm_status peak(zm_bench *b, zm_error *err)
     return ZM_OK;
 }
 
-static zm_status gemm_one(zm_bench *b, zm_dtype t, int64_t m, int64_t n, int64_t k, zm_error *err)
+static zm_status gemm_one(zm_bench *b, zm_dtype t, zm_precision p, int64_t m, int64_t n, int64_t k, zm_error *err)
 {
     size_t bytes;
     char shape[64];
@@ -126,7 +128,7 @@ static zm_status gemm_one(zm_bench *b, zm_dtype t, int64_t m, int64_t n, int64_t
         zm_dtype_from_f32(data, w, t, (size_t)(n * k));
         zm_tensor *x = zm_input(g, ZM_F32, ZM_SHAPE(m, k), "x"), *leaf = zm_external(g, t, ZM_SHAPE(n, k), data, "w");
         zm_output(g, zm_linear(g, x, leaf, NULL, ZM_IDENTITY));
-        s = time_graph(b, g, "gemm", zm_dtype_name(t), shape, err);
+        s = time_graph(b, g, "gemm", p == ZM_PRECISION_F32 ? zm_dtype_name(t) : zm_precision_name(p), shape, err);
     }
     zm_graph_free(g);
     free(data);
@@ -139,8 +141,12 @@ static zm_status gemm(zm_bench *b, zm_error *err)
     static const zm_dtype types[] = {ZM_F32, ZM_F16, ZM_BF16, ZM_F8_E4M3, ZM_Q8_0, ZM_Q4_K};
     zm_status s = ZM_OK;
     for (size_t i = 0; !s && i < sizeof types / sizeof *types; i++)
-        s = gemm_one(b, types[i], 1024, 1024, 1024, err);
-    return s ? s : gemm_one(b, ZM_F32, 480, b->dit.ffn_dim, b->dit.dim, err);
+        s = gemm_one(b, types[i], ZM_PRECISION_F32, 1024, 1024, 1024, err);
+    if (!s)
+        s = gemm_one(b, ZM_F32, ZM_PRECISION_INT8, 1024, 1024, 1024, err);
+    for (zm_precision p = ZM_PRECISION_F32; !s && p <= ZM_PRECISION_INT8; p++)
+        s = gemm_one(b, ZM_F32, p, 480, b->dit.ffn_dim, b->dit.dim, err);
+    return s;
 }
 
 static zm_status attention_one(zm_bench *b, int64_t batch, int64_t n, int64_t heads, int64_t d, zm_error *err)
@@ -207,7 +213,7 @@ static zm_dit_sizes dit_sizes(const zm_bench *b, int64_t batch)
                           .text_len = b->dit.text_len};
 }
 
-static zm_status dit_block(zm_bench *b, zm_error *err)
+static zm_status dit_block_in(zm_bench *b, zm_precision p, zm_error *err)
 {
     network n;
     zm_dit_config c = b->dit;
@@ -227,10 +233,16 @@ static zm_status dit_block(zm_bench *b, zm_error *err)
         snprintf(shape, sizeof shape, "[%lld,%d,%d,%d,%d], %lld tokens, width %d, one block, embeddings, head",
                  (long long)batch, b->latent_frames, b->latent_height, b->latent_width, c.in_dim, (long long)tokens,
                  c.dim);
-        s = time_graph(b, n.g, "dit-block", "f32", shape, err);
+        s = time_graph(b, n.g, "dit-block", zm_precision_name(p), shape, err);
     }
     network_end(&n);
     return s;
+}
+
+static zm_status dit_block(zm_bench *b, zm_error *err)
+{
+    zm_status s = dit_block_in(b, ZM_PRECISION_F32, err);
+    return s ? s : dit_block_in(b, ZM_PRECISION_INT8, err);
 }
 
 static zm_status text_encode(zm_bench *b, zm_error *err)
@@ -392,7 +404,8 @@ const zm_bench_case zm_bench_cases[] = {
     {"train-step", "train", "a training step of the bundled model's sizes", train_step},
     {"generate", NULL, "prompt to clip with the bundled model", generate},
     {"quant", NULL, "what every stored type loses, beside the published rules, and its speed", zm_bench_quant},
-    {"quality", NULL, "tiers of --quality at 50 steps: time, evaluations, PSNR against best", zm_bench_quality},
+    {"quality", NULL, "tiers of --quality, and int8, at 50 steps: time, evaluations, PSNR against best",
+     zm_bench_quality},
     {"scaling", NULL, "a block at 1k to 32k tokens on 1 to all threads; only when named", zm_bench_scaling},
     {NULL, NULL, NULL, NULL},
 };

@@ -120,7 +120,7 @@ static zm_status measure_decoder(zm_bench *b, curves *c, zm_error *err)
     for (int i = 0; !s && i < CLIPS; i++) {
         double seconds, flops;
         char shape[112];
-        s = zm_bench_vae_time(b, 1 + (clip_frames[i] - 1) / 4, 16, 16, 1, &seconds, &flops, err);
+        s = zm_bench_vae_time(b, ZM_PRECISION_F32, 1 + (clip_frames[i] - 1) / 4, 16, 16, 1, &seconds, &flops, err);
         c->frames[i] = clip_frames[i];
         c->decode[i] = s ? 0 : 100e-9 * flops / seconds / peak;
         snprintf(shape, sizeof shape, "decoder, %d frames of 16x16 latents: %.1f ms a frame", clip_frames[i],

@@ -36,8 +36,8 @@ static zm_status decode(zm_vae_stream *stream, const float *latent, int frames, 
     return ZM_OK;
 }
 
-static zm_status time_decoder(const zm_vae *v, zm_params *p, int frames, int height, int width, int runs,
-                              double *seconds, zm_error *err)
+static zm_status time_decoder(const zm_vae *v, zm_params *p, zm_precision precision, int frames, int height, int width,
+                              int runs, double *seconds, zm_error *err)
 {
     zm_vae_stream *stream = NULL;
     int z = zm_vae_z_dim(v), stride = zm_vae_spatial_stride(v);
@@ -47,7 +47,8 @@ static zm_status time_decoder(const zm_vae *v, zm_params *p, int frames, int hei
     zm_status s = latent && out ? ZM_OK : zm_fail(err, ZM_E_NOMEM, "no memory for %d latent frames", frames);
     if (!s)
         s = zm_vae_stream_open(&stream, v, p, ZM_VAE_DECODE, (int64_t)height * stride, (int64_t)width * stride,
-                               &(zm_vae_stream_options){.keep_graphs = runs > 1}, err);
+                               &(zm_vae_stream_options){.keep_graphs = runs > 1, .exec = {.precision = precision}},
+                               err);
     if (!s) {
         zm_rng rng = zm_rng_init(7, 7);
         zm_rng_normals(&rng, latent, (size_t)(frames * each));
@@ -64,8 +65,8 @@ static zm_status time_decoder(const zm_vae *v, zm_params *p, int frames, int hei
     return s;
 }
 
-zm_status zm_bench_vae_time(const zm_bench *b, int frames, int height, int width, int runs, double *seconds,
-                            double *flops, zm_error *err)
+zm_status zm_bench_vae_time(const zm_bench *b, zm_precision precision, int frames, int height, int width, int runs,
+                            double *seconds, double *flops, zm_error *err)
 {
     zm_vae *v = NULL;
     zm_params *p = zm_params_new();
@@ -76,7 +77,7 @@ zm_status zm_bench_vae_time(const zm_bench *b, int frames, int height, int width
     if (!s)
         s = count(flops, v, p, zm_vae_z_dim(v), frames, height, width, err);
     if (!s)
-        s = time_decoder(v, p, frames, height, width, runs, seconds, err);
+        s = time_decoder(v, p, precision, frames, height, width, runs, seconds, err);
     zm_vae_free(v);
     zm_params_free(p);
     return s;
@@ -86,11 +87,13 @@ zm_status zm_bench_vae_decode(zm_bench *b, zm_error *err)
 {
     double seconds, flops;
     char shape[112];
-    zm_status s = zm_bench_vae_time(b, b->latent_frames, b->latent_height, b->latent_width, 3, &seconds, &flops, err);
-    if (s)
-        return s;
+    zm_status s = ZM_OK;
     snprintf(shape, sizeof shape, "[1,%d,%d,%d,%d] to a clip, a latent frame at a time", b->latent_frames,
              b->latent_height, b->latent_width, b->vae.z_dim);
-    zm_bench_keep(b, "vae-decode", "f32", seconds, flops, shape);
-    return ZM_OK;
+    for (zm_precision p = ZM_PRECISION_F32; !s && p <= ZM_PRECISION_INT8; p++) {
+        s = zm_bench_vae_time(b, p, b->latent_frames, b->latent_height, b->latent_width, 3, &seconds, &flops, err);
+        if (!s)
+            zm_bench_keep(b, "vae-decode", zm_precision_name(p), seconds, flops, shape);
+    }
+    return s;
 }

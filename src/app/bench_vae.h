@@ -4,12 +4,13 @@
 #define ZM_APP_BENCH_VAE_H
 
 #include "app/bench_rows.h"
+#include "backend/backend.h"
 
 /* A row for the clip of b's sizes. */
 ZM_MUST zm_status zm_bench_vae_decode(zm_bench *b, zm_error *err);
 /* Seconds to decode a latent of so many frames, height and width, best of `runs`; *flops as the whole clip's graph
  * counts them. */
-ZM_MUST zm_status zm_bench_vae_time(const zm_bench *b, int frames, int height, int width, int runs, double *seconds,
-                                    double *flops, zm_error *err);
+ZM_MUST zm_status zm_bench_vae_time(const zm_bench *b, zm_precision precision, int frames, int height, int width,
+                                    int runs, double *seconds, double *flops, zm_error *err);
 
 #endif

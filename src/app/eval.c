@@ -18,7 +18,8 @@ static const uint64_t first_scene = 500000000;
 static const float camera_share = 0.25f;
 
 typedef struct options {
-    const char *model, *prompts, *detector, *sheet;
+    const char *model, *prompts, *detector, *sheet, *precision;
+    zm_precision in;
     int64_t clips, seed, steps;
     bool json, ceiling, quiet;
 } options;
@@ -94,7 +95,7 @@ static zm_status all_runs(bench *b, zm_eval_report *r, const char *model, zm_err
     if (s || !model)
         return s;
     zm_eval_maker maker;
-    s = zm_eval_maker_open(&maker, model, false, zm_eval_eye_config(b->eye), (int)b->o->steps, err);
+    s = zm_eval_maker_open(&maker, model, false, zm_eval_eye_config(b->eye), (int)b->o->steps, b->o->in, err);
     if (!s) {
         r->steps = maker.request.steps;
         s = one_run(b, &run[ZM_RUN_MODEL], &maker, n, err);
@@ -103,7 +104,7 @@ static zm_status all_runs(bench *b, zm_eval_report *r, const char *model, zm_err
         zm_eval_maker_close(&maker);
     }
     if (!s)
-        s = zm_eval_maker_open(&maker, model, true, zm_eval_eye_config(b->eye), (int)b->o->steps, err);
+        s = zm_eval_maker_open(&maker, model, true, zm_eval_eye_config(b->eye), (int)b->o->steps, b->o->in, err);
     if (!s) {
         s = one_run(b, &run[ZM_RUN_UNTRAINED], &maker, few, err);
         zm_eval_maker_close(&maker);
@@ -134,7 +135,7 @@ static zm_status score(bench *b, const char *model, zm_error *err)
 static zm_status prompts(bench *b, const char *model, zm_error *err)
 {
     zm_eval_maker maker;
-    zm_status s = zm_eval_maker_open(&maker, model, false, zm_eval_eye_config(b->eye), (int)b->o->steps, err);
+    zm_status s = zm_eval_maker_open(&maker, model, false, zm_eval_eye_config(b->eye), (int)b->o->steps, b->o->in, err);
     if (s)
         return s;
     s = zm_eval_prompts(&maker, b->eye, b->o->prompts, (uint64_t)b->o->seed, b->o->json, b->sheet, err);
@@ -199,6 +200,7 @@ int zm_cmd_eval(int argc, char **argv)
         {"--clips", 0, ZM_ARG_INT, &o.clips, 1, 1e6, "N", "scenes; half as many held-out ones are added [96]"},
         {"--seed", 0, ZM_ARG_INT, &o.seed, 0, 4e8, "S", "of scenes and noise [0]"},
         {"--steps", 0, ZM_ARG_INT, &o.steps, 1, 1000, "N", "denoising steps [the model's]"},
+        {"--precision", 0, ZM_ARG_STR, &o.precision, 0, 0, "NAME", "f32 or int8, as of generate [f32]"},
         {"--detector", 0, ZM_ARG_STR, &o.detector, 0, 0, "FILE", "another detector than the model's detector.gguf"},
         {"--ceiling", 0, ZM_ARG_FLAG, &o.ceiling, 0, 0, NULL, "real renders only: how good the measure itself is"},
         {"--sheet", 0, ZM_ARG_STR, &o.sheet, 0, 0, "FILE.png", "also a contact sheet of the first clips"},
@@ -210,6 +212,10 @@ int zm_cmd_eval(int argc, char **argv)
         return n == -1 ? 2 : 0;
     if (o.ceiling && o.prompts) {
         fprintf(stderr, "zouma eval: --ceiling needs scenes of the world; prompts of a file have none\n");
+        return 2;
+    }
+    if (o.precision && !zm_precision_parse(&o.in, o.precision)) {
+        fprintf(stderr, "zouma eval: there is no precision \"%s\"; f32 and int8 can be chosen\n", o.precision);
         return 2;
     }
     char *model = o.ceiling ? NULL : n ? strdup(words[0]) : zm_model_bundled();

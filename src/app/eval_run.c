@@ -110,12 +110,16 @@ zm_status zm_eval_look(zm_eval_eye *e, const uint8_t *rgb, double fps, zm_eval_s
 }
 
 zm_status zm_eval_maker_open(zm_eval_maker *m, const char *path, bool untrained, const zm_detector_config *c, int steps,
-                             zm_error *err)
+                             zm_precision precision, zm_error *err)
 {
     *m = (zm_eval_maker){0};
     zm_status s = untrained ? zm_model_open_untrained(&m->model, path, 1, err) : zm_model_open(&m->model, path, err);
-    m->request =
-        (zm_request){.prompt = "a ball", .width = c->width, .height = c->height, .frames = c->frames, .steps = steps};
+    m->request = (zm_request){.prompt = "a ball",
+                              .width = c->width,
+                              .height = c->height,
+                              .frames = c->frames,
+                              .steps = steps,
+                              .precision = precision};
     if (!s)
         s = zm_request_resolve(&m->request, m->model, err);
     if (!s)

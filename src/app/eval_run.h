@@ -26,7 +26,7 @@ typedef struct zm_eval_maker {
 } zm_eval_maker;
 /* steps 0: the model's own.  untrained: random weights in its networks. */
 ZM_MUST zm_status zm_eval_maker_open(zm_eval_maker *m, const char *path, bool untrained, const zm_detector_config *c,
-                                     int steps, zm_error *err);
+                                     int steps, zm_precision precision, zm_error *err);
 void zm_eval_maker_close(zm_eval_maker *m);
 /* ZM_E_INTERRUPTED when stopped. */
 ZM_MUST zm_status zm_eval_make(zm_eval_maker *m, const char *prompt, uint64_t seed, uint8_t *rgb, zm_error *err);

@@ -26,7 +26,7 @@
 #include "pipeline/storyboard.h"
 
 typedef struct options {
-    const char *prompt, *model, *out, *negative, *solver, *quality, *memory, *device;
+    const char *prompt, *model, *out, *negative, *solver, *quality, *precision, *memory, *device;
     int size[2];
     int64_t frames, window, steps, seed, threads, scale;
     double seconds, fps, guidance, shift;
@@ -35,6 +35,7 @@ typedef struct options {
     zm_arg_list masks;
     double strength;
     zm_arg_list loras;
+    zm_precision in; /* precision */
     double save_every;
     bool backward, loop, preview, json, quiet, resume, keep_latents;
     size_t limit; /* bytes of --memory; 0: what the system can spare */
@@ -64,9 +65,10 @@ static void print_json(const job *j, const zm_film_about *a, const zm_writer_opt
         "height", a->height, "frames", (json_int_t)sh->frames, "fps", r->fps, "scale", w->scale, "steps", r->steps,
         "guidance", r->guidance, "shift", r->shift, "solver", r->solver, "quality", r->quality, "seed",
         (json_int_t)r->seed, "seconds", seconds, "peak_rss_bytes", (json_int_t)zm_peak_rss_bytes());
-    json_t *more = json_pack("{s:I, s:i, s:s?, s:s?, s:s?, s:s?, s:s?, s:b, s:s?}", "made_frames", (json_int_t)a->made,
-                             "windows", a->windows, "image", o->image, "last", o->last, "extend", o->extend, "join",
-                             o->join, "video", o->video, "backward", o->backward, "storyboard", o->storyboard);
+    json_t *more = json_pack("{s:I, s:i, s:s?, s:s?, s:s?, s:s?, s:s?, s:b, s:s?, s:s}", "made_frames",
+                             (json_int_t)a->made, "windows", a->windows, "image", o->image, "last", o->last, "extend",
+                             o->extend, "join", o->join, "video", o->video, "backward", o->backward, "storyboard",
+                             o->storyboard, "precision", zm_precision_name(r->precision));
     if (more && o->video)
         json_object_set_new(more, "strength", json_real(zm_film_strength(j->film)));
     char *text = out && more && !json_object_update(out, more) ? json_dumps(out, JSON_REAL_PRECISION(9)) : NULL;
@@ -218,6 +220,7 @@ static zm_status prepare(job *j, zm_error *err)
                            .shift = o->shift,
                            .solver = o->solver,
                            .quality = o->quality,
+                           .precision = o->in,
                            .seed = (uint64_t)o->seed,
                            .loop = o->loop,
                            .first = j->image[0].rgb ? &j->image[0] : NULL,
@@ -347,6 +350,10 @@ static int run(options *o)
         fprintf(stderr, "zouma generate: %s\n", wrong);
         return 2;
     }
+    if (o->precision && !zm_precision_parse(&o->in, o->precision)) {
+        fprintf(stderr, "zouma generate: there is no precision \"%s\"; f32 and int8 can be chosen\n", o->precision);
+        return 2;
+    }
     if (!o->storyboard && !o->prompt[strspn(o->prompt, " \t\r\n")]) {
         fprintf(
             stderr,
@@ -424,6 +431,8 @@ int zm_cmd_generate(int argc, char **argv)
         {"--solver", 0, ZM_ARG_STR, &o.solver, 0, 0, "NAME", "unipc, dpmpp or euler"},
         {"--quality", 0, ZM_ARG_STR, &o.quality, 0, 0, "NAME",
          "best, good or draft: how many steps may be told from the last ones; see zouma bench quality [best]"},
+        {"--precision", 0, ZM_ARG_STR, &o.precision, 0, 0, "NAME",
+         "f32 or int8: linear maps and convolutions on bytes, faster for a little of the picture [f32]"},
         {"--shift", 0, ZM_ARG_FLOAT, &o.shift, 0.01, 1000, "S", "of the noise schedule"},
         {"--scale", 0, ZM_ARG_INT, &o.scale, 1, 64, "N",
          "enlarge the written picture; 1 keeps the model's own size [to a watchable size]"},

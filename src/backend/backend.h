@@ -7,9 +7,11 @@
 
 typedef struct zm_exec zm_exec;
 
-/* Of linear maps and convolutions: int8 runs them on bytes where this is faster and loses little (cpu/int8_node.h has
+/* Of linear maps and convolutions on the CPU: int8 runs them on bytes where this is faster and loses little (cpu/int8_node.h has
  * the rule).  Their weights are quantised in zm_exec_new, once: they must be there then and not change afterwards. */
 typedef enum { ZM_PRECISION_F32, ZM_PRECISION_INT8 } zm_precision;
+const char *zm_precision_name(zm_precision p); /* "f32", "int8" */
+bool zm_precision_parse(zm_precision *out, const char *name);
 
 /* Where a graph runs.  The default is the CPU until zm_backend_use says otherwise. */
 typedef enum { ZM_DEVICE_DEFAULT, ZM_DEVICE_CPU, ZM_DEVICE_CUDA } zm_device;
@@ -28,7 +30,8 @@ typedef struct zm_exec_options {
 
 /* What running a graph takes, known without allocating it. */
 typedef struct zm_exec_size {
-    size_t work;   /* planned memory and the kernels' scratch: what zm_exec_bytes will say */
+    size_t work;   /* planned memory and the kernels' scratch */
+    size_t kept;   /* weights that kernels keep in a form of their own (int8); beside `work` */
     size_t mapped; /* external leaves that may stay in their files (those without data count as mapped) */
     size_t window; /* the least resident_bytes that works: the largest leaf with the one that follows it */
 } zm_exec_size;
@@ -36,7 +39,8 @@ typedef struct zm_exec_size {
 ZM_MUST zm_status zm_exec_measure(zm_exec_size *out, zm_graph *g, const zm_exec_options *opt, zm_error *err);
 
 /* Plan memory for g (finished, borrowed until free), choose a kernel for every node and prepare it.
- * ZM_E_NOMEM: the plan does not fit in memory.  opt NULL: defaults. */
+ * ZM_E_NOMEM: the plan does not fit in memory; ZM_E_MISSING: a weight that int8 wants now has no data.
+ * opt NULL: defaults. */
 ZM_MUST zm_status zm_exec_new(zm_exec **out, zm_graph *g, const zm_exec_options *opt, zm_error *err);
 void zm_exec_free(zm_exec *x);
 /* Run all nodes once.  Inputs were written before through zm_exec_write or ->data (one of them, for the life of x);
@@ -45,7 +49,7 @@ ZM_MUST zm_status zm_exec_run(zm_exec *x, zm_error *err);
 /* Copy a whole tensor between the host and the device. */
 void zm_exec_write(zm_exec *x, zm_tensor *t, const void *host);
 void zm_exec_read(zm_exec *x, const zm_tensor *t, void *host);
-/* Bytes of planned memory. */
+/* Bytes of planned memory, scratch, and weights that kernels keep. */
 size_t zm_exec_bytes(const zm_exec *x);
 /* Name of the kernel chosen for node id ("reference", ...), for tests, bench and logs. */
 const char *zm_exec_kernel(const zm_exec *x, int id);

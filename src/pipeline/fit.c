@@ -52,7 +52,8 @@ zm_status zm_generator_fit(zm_generator_options *out, zm_model *m, const zm_requ
                            .height = r->height,
                            .frames = r->span > r->frames ? r->span : r->frames,
                            .guided = r->guidance != 1 || r->guidance_low != 1,
-                           .given = r->first || r->last || r->known};
+                           .given = r->first || r->last || r->known,
+                           .precision = r->precision};
     zm_status s = zm_memory_measure(&size, &m->config, &q, err);
     if (!s)
         s = zm_memory_plan_make(&plan, &size, limit, err);

@@ -115,6 +115,7 @@ zm_status zm_identity_of(zm_identity *out, const zm_request *r, const zm_model *
     zm_identity_add(out, "shift", "%.9g", r->shift);
     zm_identity_add(out, "solver", "%s", r->solver);
     zm_identity_add(out, "quality", "%s", r->quality);
+    zm_identity_add(out, "precision", "%s", zm_precision_name(r->precision));
     zm_identity_add(out, "seed", "%" PRIu64, r->seed);
     zm_identity_add(out, "pictures", "%016" PRIx64,
                     zm_identity_hash_image(r->last, zm_identity_hash_image(r->first, 0)));

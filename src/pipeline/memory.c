@@ -52,16 +52,19 @@ static zm_status foresee(network *n, zm_model_part_kind part, zm_error *err)
     return s;
 }
 
-/* Once the graph is built. */
-static zm_status weigh(network *n, double runs, zm_error *err)
+/* Once the graph is built.  also: bytes of mapped weights that other graphs of this network read. */
+static zm_status weigh(network *n, double runs, zm_precision precision, size_t also, zm_error *err)
 {
     zm_exec_size size;
     zm_status s = zm_graph_finish(n->g, err);
     if (!s)
-        s = zm_exec_measure(&size, n->g, NULL, err);
+        s = zm_exec_measure(&size, n->g, &(zm_exec_options){.precision = precision}, err);
     if (s)
         return s;
     n->to->work += size.work;
+    n->to->owned += size.kept;
+    if (size.kept && size.mapped + also < n->to->mapped)
+        n->to->mapped = size.mapped + also;
     n->to->window = size.window;
     n->to->flops += runs * zm_graph_flops(n->g);
     return ZM_OK;
@@ -87,7 +90,7 @@ static zm_status size_text(zm_memory *m, const zm_model_config *c, zm_error *err
         zm_build b = zm_build_begin(n.g, n.params, false, false);
         zm_text_inputs in = zm_text_input_leaves(&b, t, m->request.guided ? 2 : 1, c->dit.text_len);
         zm_output(n.g, zm_text_encoder_build(&b, t, &in));
-        s = weigh(&n, 1, err);
+        s = weigh(&n, 1, ZM_PRECISION_F32, 0, err);
     }
     zm_text_encoder_free(t);
     end(&n);
@@ -116,7 +119,7 @@ static zm_status size_picture(zm_memory *m, const zm_model_config *c, zm_error *
         zm_build b = zm_build_begin(n.g, n.params, false, false);
         zm_tensor *x = zm_input(n.g, ZM_F32, ZM_SHAPE(1, config.image_size, config.image_size, 3), "pixels");
         zm_output(n.g, zm_clip_build(&b, clip, x));
-        s = weigh(&n, 1, err);
+        s = weigh(&n, 1, ZM_PRECISION_F32, 0, err);
     }
     zm_clip_free(clip);
     end(&n);
@@ -159,7 +162,7 @@ static zm_status size_step(zm_memory *m, const zm_model_config *c, zm_phase phas
         if (!s)
             s = zm_exec_measure(&first, once, NULL, err);
         if (!s)
-            s = weigh(&n, m->request.guided ? 2 : 1, err);
+            s = weigh(&n, m->request.guided ? 2 : 1, m->request.precision, first.mapped, err);
         n.to->work += first.work; /* both graphs are there when the first step begins */
         n.to->window = first.window > n.to->window ? first.window : n.to->window;
     }
@@ -189,7 +192,8 @@ static zm_status size_autoencoder(zm_memory *m, const zm_model_config *c, zm_pha
     }
     if (!s)
         s = zm_vae_stream_measure(&work, &first, &next, v, n.params, encode ? ZM_VAE_ENCODE : ZM_VAE_DECODE,
-                                  m->request.height, m->request.width, err);
+                                  encode ? ZM_PRECISION_F32 : m->request.precision, m->request.height, m->request.width,
+                                  err);
     size_t pixels = (size_t)m->request.width * (size_t)m->request.height;
     n.to->work = work + 4 * 3 * sizeof(float) * pixels + (encode ? 0 : WRITER_BYTES_PER_PIXEL * pixels);
     n.to->flops = first + next * (double)(m->latent_frames - 1);

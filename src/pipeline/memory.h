@@ -5,6 +5,7 @@
 #ifndef ZM_PIPELINE_MEMORY_H
 #define ZM_PIPELINE_MEMORY_H
 
+#include "backend/backend.h"
 #include "model/models.h"
 
 typedef enum {
@@ -24,12 +25,13 @@ typedef struct zm_memory_request {
     int width, height, frames; /* pixels, frames */
     bool guided;               /* two branches: with and without prompt */
     bool given;                /* pictures are given: they pass through the picture encoder and the autoencoder */
+    zm_precision precision;    /* of denoising and decoding */
 } zm_memory_request;
 
 typedef struct zm_memory_phase {
     bool present;
     int64_t params; /* numbers among the weights of this phase's network */
-    size_t owned;   /* weights converted when read: heap for as long as the network is open */
+    size_t owned;   /* weights converted when read, or kept as int8: heap for as long as the network is open */
     size_t mapped;  /* weights that stay in their file */
     size_t window;  /* the least of them that must be resident at a time */
     size_t work;    /* activations, kernels' scratch, state */

@@ -106,8 +106,10 @@ static zm_status open_once(zm_network *n, expert *e, const zm_part *part, const 
     if (n->image_tokens)
         e->image = zm_input(e->once, ZM_F32, ZM_SHAPE(n->batch, n->image_tokens, c->img_dim), "image");
     e->made = zm_dit_build_kept(&b, part->dit, e->context, e->image);
+    zm_exec_options once = *opt;
+    once.precision = ZM_PRECISION_F32; /* run once a clip, and what every step sees */
     zm_status s = zm_graph_finish(e->once, err);
-    return s ? s : zm_exec_new(&e->once_exec, e->once, opt, err);
+    return s ? s : zm_exec_new(&e->once_exec, e->once, &once, err);
 }
 
 static zm_status open_step(zm_network *n, expert *e, const zm_part *part, const zm_exec_options *opt, zm_error *err)

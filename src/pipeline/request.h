@@ -3,6 +3,7 @@
 #ifndef ZM_PIPELINE_REQUEST_H
 #define ZM_PIPELINE_REQUEST_H
 
+#include "backend/backend.h"
 #include "pipeline/model.h"
 
 /* A picture [height,width,3] in -1..1; borrowed wherever it is passed. */
@@ -47,7 +48,8 @@ typedef struct zm_request {
     double guidance_low; /* of the low-noise expert; 0: guidance where that is given, else the model's */
     double shift;
     const char *solver;
-    const char *quality; /* of sample/skip.h's table: how many evaluations may be left out; NULL: "best", none */
+    const char *quality;    /* of sample/skip.h's table: how many evaluations may be left out; NULL: "best", none */
+    zm_precision precision; /* of the transformer's steps and of decoding */
     uint64_t seed;
     const zm_image *first, *last; /* pictures that the clip begins and ends with; NULL: free */
     const zm_known *known;        /* frames of a larger video; instead of `first` and `last`; NULL: none */

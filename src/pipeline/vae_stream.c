@@ -132,7 +132,7 @@ static zm_status measure(zm_vae_stream *s, zm_vae_pass_mode mode, size_t *work, 
     if (!st)
         st = zm_exec_measure(&size, p.g, &s->opt.exec, err);
     if (!st) {
-        *work = size.work;
+        *work = size.work + size.kept;
         *flops = zm_graph_flops(p.g);
         *state = 0;
         for (int i = 0; i < p.chunk.n_slots; i++)
@@ -143,11 +143,11 @@ static zm_status measure(zm_vae_stream *s, zm_vae_pass_mode mode, size_t *work, 
 }
 
 zm_status zm_vae_stream_measure(size_t *bytes, double *first_flops, double *next_flops, const zm_vae *v,
-                                const zm_params *params, zm_vae_direction direction, int64_t height_px,
-                                int64_t width_px, zm_error *err)
+                                const zm_params *params, zm_vae_direction direction, zm_precision precision,
+                                int64_t height_px, int64_t width_px, zm_error *err)
 {
     int stride = zm_vae_spatial_stride(v);
-    zm_vae_stream s = {.vae = v, .params = params, .direction = direction};
+    zm_vae_stream s = {.vae = v, .params = params, .direction = direction, .opt = {.exec = {.precision = precision}}};
     s.height = direction == ZM_VAE_ENCODE ? height_px : height_px / stride;
     s.width = direction == ZM_VAE_ENCODE ? width_px : width_px / stride;
     size_t first, next, state;

@@ -34,8 +34,8 @@ void zm_vae_stream_restart(zm_vae_stream *s);
 /* What a stream of these sizes will hold at most when a clip is longer than its first chunk, and the arithmetic of the
  * first chunk and of every later one; params need only be declared.  Errors as of opening. */
 ZM_MUST zm_status zm_vae_stream_measure(size_t *bytes, double *first_flops, double *next_flops, const zm_vae *v,
-                                        const zm_params *params, zm_vae_direction direction, int64_t height_px,
-                                        int64_t width_px, zm_error *err);
+                                        const zm_params *params, zm_vae_direction direction, zm_precision precision,
+                                        int64_t height_px, int64_t width_px, zm_error *err);
 /* Bytes of planned memory and state held now. */
 size_t zm_vae_stream_bytes(const zm_vae_stream *s);
 /* With keep_taps: the i-th module's output [1,F,H,W,C] of the last push; NULL when i is past the last one. */

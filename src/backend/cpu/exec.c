@@ -9,6 +9,7 @@
 #include "backend/cpu/stream.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/mapfile.h"
 #include "tensor/plan.h"
 
 typedef struct chosen {
@@ -21,15 +22,17 @@ typedef struct cpu_exec {
     zm_graph *g;
     zm_plan plan;
     void *block, *scratch;
-    size_t scratch_bytes;
+    size_t scratch_bytes, kept_bytes;
     chosen *node;
+    bool *loaded;      /* by node: in[1] is read once, before the first run */
     zm_stream *stream; /* NULL: every weight may stay */
     double *seconds;
 } cpu_exec;
 
-static zm_status choose(cpu_exec *x, const zm_tensor *t, zm_error *err)
+/* The first kernel of a table that takes a node, if any. */
+static zm_status choose(cpu_exec *x, const zm_tensor *t, const zm_kernel *const *table, zm_error *err)
 {
-    for (const zm_kernel *const *row = zm_cpu_kernels; *row; row++) {
+    for (const zm_kernel *const *row = table; *row; row++) {
         const zm_kernel *k = *row;
         if (k->op != t->op)
             continue;
@@ -43,6 +46,8 @@ static zm_status choose(cpu_exec *x, const zm_tensor *t, zm_error *err)
         if (s)
             return s;
         x->node[t->id].kernel = k;
+        x->loaded[t->id] = k->load != NULL;
+        x->kept_bytes += k->keeps ? k->keeps(x->node[t->id].state) : 0;
         x->scratch_bytes = scratch > x->scratch_bytes ? scratch : x->scratch_bytes;
         return ZM_OK;
     }
@@ -63,11 +68,17 @@ static zm_status prepare(cpu_exec **out, zm_graph *g, const zm_exec_options *opt
     x->base.fns = &zm_cpu_exec;
     x->g = g;
     x->node = calloc((size_t)n + 1, sizeof *x->node);
-    zm_status s = x->node ? zm_plan_make(&x->plan, g, err) : zm_fail(err, ZM_E_NOMEM, "out of memory for %d nodes", n);
+    x->loaded = calloc((size_t)n + 1, sizeof *x->loaded);
+    zm_status s = x->node && x->loaded ? zm_plan_make(&x->plan, g, err)
+                                       : zm_fail(err, ZM_E_NOMEM, "out of memory for %d nodes", n);
     for (int i = 0; !s && i < n; i++) {
         const zm_tensor *t = zm_graph_at(g, i);
-        if (t->leaf == ZM_COMPUTED && !t->op->is_view && !(opt && opt->reference_only))
-            s = choose(x, t, err);
+        if (t->leaf != ZM_COMPUTED || t->op->is_view || (opt && opt->reference_only))
+            continue;
+        if (opt && opt->precision == ZM_PRECISION_INT8)
+            s = choose(x, t, zm_cpu_int8_kernels, err);
+        if (!s && !x->node[i].kernel)
+            s = choose(x, t, zm_cpu_kernels, err);
     }
     if (s)
         cpu_free(&x->base);
@@ -83,10 +94,28 @@ static zm_status cpu_measure(zm_exec_size *out, zm_graph *g, const zm_exec_optio
     zm_status s = prepare(&x, g, opt, err);
     if (s)
         return s;
-    out->work = cpu_bytes(&x->base);
-    zm_stream_measure(g, &out->mapped, &out->window);
+    out->work = x->plan.bytes + x->scratch_bytes;
+    out->kept = x->kept_bytes;
+    zm_stream_measure(g, x->loaded, &out->mapped, &out->window);
     cpu_free(&x->base);
     return ZM_OK;
+}
+
+/* Weights that kernels keep in a form of their own; a file's pages go as soon as they are read. */
+static zm_status load(cpu_exec *x, zm_error *err)
+{
+    zm_status s = ZM_OK;
+    for (int i = 0; !s && i < zm_graph_size(x->g); i++) {
+        if (!x->loaded[i])
+            continue;
+        const zm_tensor *t = zm_graph_at(x->g, i), *w = t->in[1];
+        if (!w->data)
+            return zm_fail(err, ZM_E_MISSING, "%s: a weight without memory cannot become int8", w->name);
+        s = x->node[i].kernel->load(t, x->node[i].state, err);
+        if (!s && zm_map_holds(w->data, zm_tensor_bytes(w)))
+            zm_map_drop(w->data, zm_tensor_bytes(w));
+    }
+    return s;
 }
 
 static zm_status cpu_new(zm_exec **out, zm_graph *g, const zm_exec_options *opt, zm_error *err)
@@ -97,7 +126,7 @@ static zm_status cpu_new(zm_exec **out, zm_graph *g, const zm_exec_options *opt,
     if (s)
         return s;
     if (opt)
-        s = zm_stream_new(&x->stream, g, opt->resident_bytes, err);
+        s = zm_stream_new(&x->stream, g, x->loaded, opt->resident_bytes, err);
     if (!s) {
         x->block = zm_aligned_alloc(x->plan.bytes);
         x->scratch = zm_aligned_alloc(x->scratch_bytes);
@@ -107,6 +136,8 @@ static zm_status cpu_new(zm_exec **out, zm_graph *g, const zm_exec_options *opt,
         else
             memset(x->block, 0, x->plan.bytes);
     }
+    if (!s)
+        s = load(x, err);
     if (s) {
         cpu_free(&x->base);
         return s;
@@ -125,6 +156,7 @@ static void cpu_free(zm_exec *base)
     zm_stream_free(x->stream);
     zm_plan_release(&x->plan);
     free(x->node);
+    free(x->loaded);
     free(x->block);
     free(x->scratch);
     free(x);
@@ -173,7 +205,7 @@ static void cpu_read(zm_exec *x, const zm_tensor *t, void *host)
 static size_t cpu_bytes(const zm_exec *base)
 {
     const cpu_exec *x = (const cpu_exec *)base;
-    return x->plan.bytes + x->scratch_bytes;
+    return x->plan.bytes + x->scratch_bytes + x->kept_bytes;
 }
 
 static const char *cpu_kernel(const zm_exec *base, int id)

@@ -88,8 +88,7 @@ static split chosen(const zm_int8_product *p)
 
 size_t zm_int8_scratch(const zm_int8_product *p)
 {
-    split s = chosen(p);
-    return pointer_bytes(p) * (size_t)(s.m * s.n);
+    return pointer_bytes(p) * (size_t)(p->threads > 0 ? p->threads : zm_thread_count());
 }
 
 static int64_t slab_start(const zm_int8_product *p, int64_t slab)

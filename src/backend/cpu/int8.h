@@ -103,7 +103,7 @@ typedef struct zm_int8_product {
     int threads; /* 0: as many as zm_thread_count says */
 } zm_int8_product;
 
-/* Bytes of scratch that zm_int8_run needs. */
+/* Bytes of scratch that zm_int8_run needs, for any m; the weights need not be set yet. */
 size_t zm_int8_scratch(const zm_int8_product *p);
 void zm_int8_run(const zm_int8_product *p, void *scratch);
 

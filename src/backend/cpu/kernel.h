@@ -15,8 +15,13 @@ typedef struct zm_kernel {
     zm_status (*prepare)(const zm_tensor *node, void **state, size_t *scratch, zm_error *err);
     void (*run)(const zm_tensor *node, void *state, void *scratch);
     void (*release)(void *state); /* optional */
+    /* Optional, for kernels with weights in a form of their own: the bytes this will take, and making it, once, when
+     * external leaves have their data.  run does not read in[1] then. */
+    size_t (*keeps)(const void *state);
+    zm_status (*load)(const zm_tensor *node, void *state, zm_error *err);
 } zm_kernel;
 
-extern const zm_kernel *const zm_cpu_kernels[]; /* NULL-terminated, best first for each op */
+extern const zm_kernel *const zm_cpu_kernels[];      /* NULL-terminated, best first for each op */
+extern const zm_kernel *const zm_cpu_int8_kernels[]; /* asked before those where int8 is wanted */
 
 #endif

@@ -3,6 +3,7 @@
 #include "backend/cpu/kernel.h"
 
 #include "backend/cpu/gemm_kernels.h"
+#include "backend/cpu/int8_node.h"
 #include "backend/cpu/simd_kernels.h"
 
 #ifdef ZM_HAVE_DNNL
@@ -15,3 +16,5 @@ const zm_kernel *const zm_cpu_kernels[] = {
 #endif
     &zm_gemm_matmul, &zm_gemm_conv, &zm_gemm_conv_grad_x, &zm_gemm_conv_grad_w, ZM_SIMD_KERNELS, NULL,
 };
+
+const zm_kernel *const zm_cpu_int8_kernels[] = {&zm_int8_matmul, &zm_int8_conv, NULL};

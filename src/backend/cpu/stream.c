@@ -38,7 +38,7 @@ static bool is_mapped(const zm_tensor *t)
 }
 
 /* Every mapped leaf with its first and last use; malloc'd, NULL when out of memory. */
-static leaf *list(const zm_graph *g, int *count)
+static leaf *list(const zm_graph *g, const bool *loaded, int *count)
 {
     int n = zm_graph_size(g), *place = malloc(((size_t)n + 1) * sizeof *place);
     leaf *out = malloc(((size_t)n + 1) * sizeof *out);
@@ -56,6 +56,8 @@ static leaf *list(const zm_graph *g, int *count)
             continue;
         for (int k = 0; k < t->n_in; k++) {
             if (t->op == &zm_op_embedding && k == 0) /* a few rows of a table: only they are touched */
+                continue;
+            if (k == 1 && loaded && loaded[i])
                 continue;
             const zm_tensor *in = t->in[k] ? base_of(t->in[k]) : NULL;
             if (!in || !is_mapped(in))
@@ -81,10 +83,10 @@ static void weigh(const leaf *l, int n, size_t *mapped, size_t *window)
     }
 }
 
-void zm_stream_measure(const zm_graph *g, size_t *mapped, size_t *window)
+void zm_stream_measure(const zm_graph *g, const bool *loaded, size_t *mapped, size_t *window)
 {
     int n;
-    leaf *l = list(g, &n);
+    leaf *l = list(g, loaded, &n);
     weigh(l, l ? n : 0, mapped, window);
     free(l);
 }
@@ -102,14 +104,14 @@ static void choose(zm_stream *s, size_t resident_bytes, size_t mapped, size_t wi
     s->ahead = window;
 }
 
-zm_status zm_stream_new(zm_stream **out, const zm_graph *g, size_t resident_bytes, zm_error *err)
+zm_status zm_stream_new(zm_stream **out, const zm_graph *g, const bool *loaded, size_t resident_bytes, zm_error *err)
 {
     size_t mapped, window, nodes = (size_t)zm_graph_size(g) + 1;
     *out = NULL;
     if (!resident_bytes || resident_bytes == SIZE_MAX)
         return ZM_OK;
     zm_stream *s = calloc(1, sizeof *s);
-    if (!s || !(s->leaf = list(g, &s->n)))
+    if (!s || !(s->leaf = list(g, loaded, &s->n)))
         goto no_memory;
     weigh(s->leaf, s->n, &mapped, &window);
     s->order = malloc(nodes * sizeof *s->order);

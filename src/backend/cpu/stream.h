@@ -12,10 +12,12 @@
 
 typedef struct zm_stream zm_stream;
 
-/* resident_bytes: of mapped leaves at a time; 0, SIZE_MAX: *out is NULL, nothing is streamed or dropped.  Enough for all
+/* loaded: nodes (by id) that do not read in[1] in a run; NULL: none such.
+ * resident_bytes: of mapped leaves at a time; 0, SIZE_MAX: *out is NULL, nothing is streamed or dropped.  Enough for all
  * of them: they stay until zm_stream_free.  Fewer than the window (see zm_stream_measure) are taken as the window.
  * ZM_E_NOMEM. */
-ZM_MUST zm_status zm_stream_new(zm_stream **out, const zm_graph *g, size_t resident_bytes, zm_error *err);
+ZM_MUST zm_status zm_stream_new(zm_stream **out, const zm_graph *g, const bool *loaded, size_t resident_bytes,
+                                zm_error *err);
 /* Drops the pages of every mapped leaf, those that stayed too.  NULL is fine. */
 void zm_stream_free(zm_stream *s);
 /* At the start of a run, and before and after its node `id`; NULL is fine. */
@@ -25,6 +27,6 @@ void zm_stream_after(zm_stream *s, int id);
 
 /* Bytes of external leaves that lie in files (those without data count), and the least that must be resident: the
  * largest leaf with the one used after it. */
-void zm_stream_measure(const zm_graph *g, size_t *mapped, size_t *window);
+void zm_stream_measure(const zm_graph *g, const bool *loaded, size_t *mapped, size_t *window);
 
 #endif

@@ -107,7 +107,7 @@ static zm_status cuda_measure(zm_exec_size *out, zm_graph *g, const zm_exec_opti
     if (s)
         return s;
     out->work = x->plan.bytes + x->scratch_bytes;
-    zm_stream_measure(g, &out->mapped, &out->window);
+    zm_stream_measure(g, NULL, &out->mapped, &out->window);
     out->window = out->mapped; /* all weights of a graph are on the card at once */
     cuda_free(&x->base);
     return ZM_OK;
