@@ -11,15 +11,17 @@
 #include "ops/flops.h"
 #include "ops/ops.h"
 
-enum { SIDE = 8192, PRODUCTS = 4 };
+enum { LARGE = 8192, SMALL = 256, PRODUCTS = 4 };
 
-static zm_graph *products(void *weights, float *left)
+static const size_t LARGE_BYTES = (size_t)1 << 31; /* what operands and results of the large ones take */
+
+static zm_graph *products(void *weights, float *left, int64_t side)
 {
     zm_graph *g = zm_graph_new();
     if (!g)
         return NULL;
-    zm_tensor *a = zm_external(g, ZM_F32, ZM_SHAPE(SIDE, SIDE), left, "a");
-    zm_tensor *b = zm_external(g, ZM_BF16, ZM_SHAPE(SIDE, SIDE), weights, "b");
+    zm_tensor *a = zm_external(g, ZM_F32, ZM_SHAPE(side, side), left, "a");
+    zm_tensor *b = zm_external(g, ZM_BF16, ZM_SHAPE(side, side), weights, "b");
     for (int i = 0; i < PRODUCTS; i++)
         zm_output(g, zm_matmul(g, a, b, false, i % 2));
     return g;
@@ -31,10 +33,11 @@ double zm_measure_peak(double seconds)
         return zm_measure_sgemm_peak(seconds);
     zm_error ignored = {0};
     zm_exec *x = NULL;
-    size_t n = (size_t)SIDE * SIDE;
+    int64_t side = zm_backend_room() < LARGE_BYTES ? SMALL : LARGE;
+    size_t n = (size_t)(side * side);
     float *left = calloc(n, sizeof *left);
     uint16_t *weights = calloc(n, sizeof *weights);
-    zm_graph *g = left && weights ? products(weights, left) : NULL;
+    zm_graph *g = left && weights ? products(weights, left, side) : NULL;
     zm_status s = g ? zm_graph_finish(g, &ignored) : ZM_E_NOMEM;
     double best = 0;
     for (size_t i = 0; !s && i < n; i++) { /* zeros would let the card run cooler than work does */

@@ -240,7 +240,7 @@ static void record_free(zm_gpu *g, void *r)
 static size_t room(zm_gpu *g)
 {
     (void)g;
-    return dev.most ? dev.most - dev.bytes : (size_t)1 << 34;
+    return dev.most ? dev.most - dev.bytes : (size_t)1 << 30;
 }
 
 static const zm_gpu_fns fns = {
