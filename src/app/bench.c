@@ -154,7 +154,7 @@ static void settle_peak(zm_bench *b)
         zm_bench_row *r = &b->row[i];
         if (!strcmp(r->name, "peak"))
             r->gflop = 1e-3 * r->ms * b->peak;
-        else if (gflops(r) > best)
+        else if (strcmp(r->name, "vae-decode") != 0 && gflops(r) > best) /* it needs fewer products than are counted */
             best = gflops(r);
     }
     if (best > b->peak)
@@ -207,12 +207,14 @@ int zm_cmd_bench(int argc, char **argv)
         return 1;
     b->seconds = 1;
     b->batch = 48;
+    b->bands = 1;
     const zm_arg args[] = {
         {"--json", 0, ZM_ARG_FLAG, &json, 0, 0, NULL, "one JSON object"},
         {"--sizes", 0, ZM_ARG_STR, &sizes, 0, 0, "FILE", "config.json with other sizes than the bundled model's"},
         {"--batch", 0, ZM_ARG_INT, &b->batch, 1, 4096, "N", "clips of a training step [48]"},
         {"--seconds", 0, ZM_ARG_FLOAT, &b->seconds, 0.01, 600, "S",
          "measure each row for so long, at least three runs [1]"},
+        {"--bands", 0, ZM_ARG_INT, &b->bands, 1, 64, "N", "decode the picture in so many bands: less memory [1]"},
         {"--picture", 0, ZM_ARG_STR, &b->picture, 0, 0, "FILE", "draw the curves of scaling (.png)"},
         ZM_ARG_DEVICE(&device),
         {"--nodes", 0, ZM_ARG_FLAG, &b->nodes, 0, 0, NULL, "print where each graph's time goes, kernel by kernel"},

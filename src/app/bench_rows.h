@@ -18,8 +18,8 @@ typedef struct zm_bench_errors {
 typedef struct zm_bench_row {
     const char *name, *dtype; /* dtype: of the weights */
     char shape[112];
-    double ms, gflop; /* median of several runs; arithmetic of one run, 10^9 operations */
-    double rss_mb;
+    double ms, gflop;       /* median of several runs; arithmetic of one run, 10^9 operations */
+    double rss_mb;          /* resident after the row's runs; of vae-decode the most while it ran */
     zm_bench_errors errors; /* of zouma bench quant */
 } zm_bench_row;
 
@@ -28,6 +28,7 @@ typedef struct zm_bench {
     double peak;         /* GFLOPS of sgemm, measured in this run */
     double seconds;      /* of measuring, for each row */
     int64_t batch;       /* of the training step */
+    int64_t bands;       /* of decoding */
     const char *picture; /* of bench scaling; NULL: none */
     bool nodes;          /* print where each graph's time goes */
     const char *model;   /* directory whose clip is made, or NULL */

@@ -26,8 +26,28 @@ size_t zm_rss_bytes(void)
     return (size_t)pages * (size_t)sysconf(_SC_PAGESIZE);
 }
 
+/* VmHWM, which can begin anew, unlike getrusage's maximum. */
 size_t zm_peak_rss_bytes(void)
 {
+    char line[128];
+    unsigned long kib = 0;
+    FILE *f = fopen("/proc/self/status", "r");
+    while (f && fgets(line, sizeof line, f))
+        if (sscanf(line, "VmHWM: %lu", &kib) == 1)
+            break;
+    if (f)
+        fclose(f);
     struct rusage u;
-    return getrusage(RUSAGE_SELF, &u) ? 0 : (size_t)u.ru_maxrss * 1024;
+    if (!kib && !getrusage(RUSAGE_SELF, &u))
+        kib = (unsigned long)u.ru_maxrss;
+    return (size_t)kib * 1024;
+}
+
+void zm_peak_rss_restart(void)
+{
+    FILE *f = fopen("/proc/self/clear_refs", "w");
+    if (!f)
+        return;
+    fputs("5", f);
+    fclose(f);
 }

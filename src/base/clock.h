@@ -10,5 +10,7 @@ double zm_now(void);
 /* Resident set now, and its peak, in bytes; 0 where the system does not tell. */
 size_t zm_rss_bytes(void);
 size_t zm_peak_rss_bytes(void);
+/* Let the peak begin anew with what is resident now; where the system cannot, it stays. */
+void zm_peak_rss_restart(void);
 
 #endif

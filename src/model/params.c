@@ -198,17 +198,24 @@ static void draw(const zm_param *p, uint64_t seed)
     }
 }
 
-zm_status zm_params_fill(zm_params *p, uint64_t seed, zm_error *err)
+zm_status zm_params_fill_used(zm_params *p, const zm_build *b, uint64_t seed, zm_error *err)
 {
     if (p->error.code)
         return zm_fail(err, p->error.code, "%s", p->error.text);
     for (int i = 0; i < p->n; i++) {
+        if (b && !b->leaf[i])
+            continue;
         zm_status s = own_f32(p->at[i], err);
         if (s)
             return s;
         draw(&p->at[i]->p, seed);
     }
     return ZM_OK;
+}
+
+zm_status zm_params_fill(zm_params *p, uint64_t seed, zm_error *err)
+{
+    return zm_params_fill_used(p, NULL, seed, err);
 }
 
 static zm_shape weight_shape(const zm_weight *w)

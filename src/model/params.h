@@ -44,6 +44,9 @@ int64_t zm_params_elems(const zm_params *p);
 
 /* Allocate f32 values and draw them (deterministic in seed and name, independent of declaration order). */
 ZM_MUST zm_status zm_params_fill(zm_params *p, uint64_t seed, zm_error *err);
+struct zm_build;
+/* The same for those parameters alone that a graph under construction uses. */
+ZM_MUST zm_status zm_params_fill_used(zm_params *p, const struct zm_build *b, uint64_t seed, zm_error *err);
 /* Bind every declared parameter to PREFIX+name in `w` (kept open by the caller as long as p lives).  Matrices stay
  * in their dtype, mapped, when their rows are whole blocks of it; everything else becomes f32.  all_f32: own f32 copies
  * (training).  Scales of 8-bit floats (format/companion.h) become factors of matrices that stay, and are multiplied into

@@ -113,6 +113,9 @@ typedef struct zm_vae_tap {
 typedef struct zm_vae_chunk {
     zm_vae_pass_mode mode;
     bool keep_taps; /* record the output of every top-level module, kept after a run */
+    /* Decoding: rows of latent cells whose pixels are wanted, first to before last; both 0: all.  The whole latent goes
+     * in; what these pixels do not depend on is not computed, so their values are the same and the states smaller. */
+    int64_t first_row, last_row;
     int n_slots, n_taps;
     zm_vae_slot slot[ZM_VAE_SLOTS_MAX];
     zm_vae_tap tap[ZM_VAE_TAPS_MAX];

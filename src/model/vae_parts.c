@@ -86,6 +86,14 @@ zm_tensor *zm_vae_with_state(zm_vae_pass *p, zm_tensor *x, int n, bool zero_firs
     return x;
 }
 
+zm_tensor *zm_vae_crop(zm_vae_pass *p, zm_tensor *x, int64_t n)
+{
+    int64_t top = p->open[0] ? n : 0, bottom = p->open[1] ? n : 0;
+    if (zm_graph_failed(p->g) || top + bottom == 0)
+        return x;
+    return zm_slice(p->g, x, 2, top, x->shape.dim[2] - top - bottom);
+}
+
 zm_tensor *zm_vae_causal_conv(zm_vae_pass *p, zm_tensor *x, const zm_vae_conv *c)
 {
     int kf = c->kernel[0];
@@ -93,13 +101,16 @@ zm_tensor *zm_vae_causal_conv(zm_vae_pass *p, zm_tensor *x, const zm_vae_conv *c
     if (kf > 1)
         x = zm_vae_with_state(p, x, kf - 1, false);
     int h = c->kernel[1] / 2, w = c->kernel[2] / 2;
-    zm_conv_shape s = {.stride = {1, 1, 1}, .before = {next ? 0 : kf - 1, h, w}, .after = {0, h, w}};
+    zm_conv_shape s = {
+        .stride = {1, 1, 1}, .before = {next ? 0 : kf - 1, p->open[0] ? 0 : h, w}, .after = {0, p->open[1] ? 0 : h, w}};
     return zm_conv(p->g, x, kernel(p, c), zm_use(p->b, c->bias), &s);
 }
 
 zm_tensor *zm_vae_flat_conv(zm_vae_pass *p, zm_tensor *x, const zm_vae_conv *c, int stride, int before, int after)
 {
-    zm_conv_shape s = {.stride = {1, stride, stride}, .before = {0, before, before}, .after = {0, after, after}};
+    zm_conv_shape s = {.stride = {1, stride, stride},
+                       .before = {0, p->open[0] ? 0 : before, before},
+                       .after = {0, p->open[1] ? 0 : after, after}};
     return zm_conv(p->g, x, kernel(p, c), zm_use(p->b, c->bias), &s);
 }
 

@@ -17,6 +17,7 @@ typedef struct zm_vae_pass {
     zm_build *b;
     zm_graph *g;
     zm_vae_chunk *chunk; /* never NULL */
+    bool open[2];        /* the picture goes on beyond the tensor's first, last row: no zeros stand there */
 } zm_vae_pass;
 
 /* Where parameters go while a network is declared. */
@@ -53,8 +54,10 @@ zm_vae_conv zm_vae_conv_declare(zm_vae_scope *s, int in, int out, int kf, int kh
 /* Declare a norm's scale of `channels` ones, shape [C, 1 x extra]. */
 const zm_param *zm_vae_gamma_declare(zm_vae_scope *s, int channels, int extra, const char *name);
 
-/* Causal in time (state of kf-1 frames), zero-padded to the same size in space, stride 1. */
+/* Causal in time (state of kf-1 frames), zero-padded to the same size in space but at open edges, stride 1. */
 zm_tensor *zm_vae_causal_conv(zm_vae_pass *p, zm_tensor *x, const zm_vae_conv *c);
+/* Without n rows at each open edge: what convolutions leave of x that see n rows beyond. */
+zm_tensor *zm_vae_crop(zm_vae_pass *p, zm_tensor *x, int64_t n);
 /* Frame by frame with given stride and padding (top and left, bottom and right). */
 zm_tensor *zm_vae_flat_conv(zm_vae_pass *p, zm_tensor *x, const zm_vae_conv *c, int stride, int before, int after);
 /* [x0, convolution with stride 2 over all of x]: 1 + 2n frames -> 1 + n. */

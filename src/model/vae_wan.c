@@ -5,7 +5,8 @@
 zm_tensor *zm_wan_res_block(zm_vae_pass *p, zm_tensor *x, const zm_wan_res *r)
 {
     zm_vae_block_begin(p);
-    zm_tensor *skip = r->shortcut.weight ? zm_vae_causal_conv(p, x, &r->shortcut) : x;
+    zm_tensor *skip = zm_vae_crop(p, x, 2);
+    skip = r->shortcut.weight ? zm_vae_causal_conv(p, skip, &r->shortcut) : skip;
     for (int i = 0; i < 2; i++)
         x = zm_vae_causal_conv(p, zm_vae_norm_silu(p, x, r->norm[i]), &r->conv[i]);
     x = zm_add(p->g, x, skip);
@@ -155,7 +156,8 @@ static zm_tensor *walk_stage(zm_vae_pass *p, zm_tensor *x, const zm_wan_stage *t
     if (!t->shortcut)
         return x;
     if (t->resample.up)
-        skip = zm_wan_repeat_up(p, skip, t->out, t->factor_t, t->factor_s);
+        skip =
+            zm_vae_crop(p, zm_wan_repeat_up(p, skip, t->out, t->factor_t, t->factor_s), 2 * t->n_res * t->factor_s + 1);
     else
         skip = zm_wan_average_down(p, skip, t->out, t->factor_t, t->factor_s);
     return zm_add(p->g, x, skip);
@@ -189,12 +191,63 @@ zm_tensor *zm_wan_encode(zm_vae_pass *p, const zm_wan_net *n, zm_tensor *x, bool
     return zm_vae_causal_conv(p, x, &n->moments);
 }
 
+/* Rows first .. last - 1 of a tensor. */
+typedef struct rows {
+    int64_t first, last;
+} rows;
+
+static rows wanted_rows(const zm_vae_pass *p, const zm_wan_side *n, int64_t height)
+{
+    rows r = {p->chunk->first_row, p->chunk->last_row ? p->chunk->last_row : height};
+    for (int i = 0; i < n->n_stages; i++)
+        if (n->stage[i].resample.present)
+            r = (rows){2 * r.first, 2 * r.last};
+    return r;
+}
+
+/* What the stages must be given for the wanted rows of their result; opens the edges that are not the picture's. */
+static zm_tensor *begin_rows(zm_vae_pass *p, zm_tensor *x, const zm_wan_side *n, rows *r)
+{
+    if (zm_graph_failed(p->g))
+        return x;
+    int64_t height = x->shape.dim[2];
+    *r = wanted_rows(p, n, height);
+    rows need = {r->first - 1, r->last + 1}; /* of the head's convolution */
+    for (int i = n->n_stages - 1; i >= 0; i--) {
+        const zm_wan_stage *t = &n->stage[i];
+        if (t->resample.present)
+            need = (rows){(need.first - 1) / 2, (need.last + 2) / 2};
+        need = (rows){need.first - 2 * t->n_res, need.last + 2 * t->n_res};
+    }
+    p->open[0] = need.first > 0, p->open[1] = need.last < height;
+    need = (rows){p->open[0] ? need.first : 0, p->open[1] ? need.last : height};
+    int64_t first = need.first; /* then: where the result begins */
+    for (int i = 0; p->open[0] && i < n->n_stages; i++) {
+        first += 2 * n->stage[i].n_res;
+        if (n->stage[i].resample.present)
+            first = 2 * first + 1;
+    }
+    first += p->open[0]; /* the head's */
+    *r = (rows){r->first - first, r->last - first};
+    return zm_slice(p->g, x, 2, need.first, need.last - need.first);
+}
+
+static zm_tensor *end_rows(zm_vae_pass *p, zm_tensor *x, rows r)
+{
+    p->open[0] = p->open[1] = false;
+    if (zm_graph_failed(p->g) || (r.first == 0 && r.last == x->shape.dim[2]))
+        return x;
+    return zm_slice(p->g, x, 2, r.first, r.last - r.first);
+}
+
 zm_tensor *zm_wan_decode(zm_vae_pass *p, const zm_wan_net *n, zm_tensor *z, bool nested)
 {
+    rows r = {0, 0};
     zm_tensor *x = zm_vae_causal_conv(p, z, &n->latent);
     x = zm_vae_record(p, zm_vae_causal_conv(p, x, &n->dec.in), "decoder.conv1");
-    x = walk_middle(p, x, &n->dec, "decoder");
+    x = begin_rows(p, walk_middle(p, x, &n->dec, "decoder"), &n->dec, &r);
     x = walk_stages(p, x, &n->dec, "decoder.upsamples", nested);
     x = zm_vae_causal_conv(p, zm_vae_norm_silu(p, x, n->dec.head), &n->dec.out);
+    x = end_rows(p, x, r);
     return zm_vae_record(p, x, "decoder.head.2");
 }

@@ -4,19 +4,20 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct zm_latent_decoder {
     zm_model *m;
     zm_exec_options opt;
-    int width, height;
+    int width, height, bands;
     int64_t cells; /* numbers of a latent frame */
     zm_vae_stream *clip, *single;
     float *pixels; /* as many frames as a push gives */
     zm_frame picture;
 };
 
-zm_status zm_latent_decoder_new(zm_latent_decoder **out, zm_model *m, int width, int height, const zm_exec_options *opt,
-                                zm_error *err)
+zm_status zm_latent_decoder_new(zm_latent_decoder **out, zm_model *m, int width, int height, int bands,
+                                const zm_exec_options *opt, zm_error *err)
 {
     *out = NULL;
     zm_latent_decoder *d = calloc(1, sizeof *d);
@@ -26,6 +27,7 @@ zm_status zm_latent_decoder_new(zm_latent_decoder **out, zm_model *m, int width,
                              .opt = *opt,
                              .width = width,
                              .height = height,
+                             .bands = bands,
                              .cells = (int64_t)(width / m->stride) * (height / m->stride) * m->z_dim};
     size_t most = (size_t)m->time_stride, bytes;
     bool fits = zm_size_mul(&bytes, most * 3 * sizeof(float), (size_t)width * (size_t)height);
@@ -64,12 +66,58 @@ static zm_status stream(zm_latent_decoder *d, zm_vae_stream **s, bool keep_graph
     return ZM_OK;
 }
 
+static void to_bytes(uint8_t *rgb, const float *hwc, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        float x = (hwc[i] + 1) * 127.5F;
+        rgb[i] = (uint8_t)(x > 0 ? x < 255 ? lrintf(x) : 255 : 0);
+    }
+}
+
 static void to_picture(zm_latent_decoder *d, const float *hwc)
 {
-    for (int64_t i = 0, n = (int64_t)d->width * d->height * 3; i < n; i++) {
-        float x = (hwc[i] + 1) * 127.5F;
-        d->picture.rgb[i] = (uint8_t)(x > 0 ? x < 255 ? lrintf(x) : 255 : 0);
+    to_bytes(d->picture.rgb, hwc, (int64_t)d->width * d->height * 3);
+}
+
+/* One band of every frame into its place in video [frames,height,width,3]. */
+static zm_status decode_band(zm_latent_decoder *d, int k, const float *latent, int latent_frames, int frames,
+                             const zm_decode_hooks *hooks, uint8_t *video, zm_error *err)
+{
+    const zm_part *part = &d->m->part[ZM_PART_VAE];
+    zm_vae_stream_options o = {.unclamped = true, .exec = d->opt};
+    zm_vae_stream *band = NULL;
+    int64_t line = (int64_t)d->width * 3, stride = d->m->stride;
+    int done = 0;
+    zm_vae_stream_band(&o, k, d->bands, d->height / stride);
+    int64_t size = (o.last_row - o.first_row) * stride * line;
+    zm_status s = zm_vae_stream_open(&band, part->vae, part->params, ZM_VAE_DECODE, d->height, d->width, &o, err);
+    for (int f = 0; !s && f < latent_frames; f++) {
+        int n = zm_vae_stream_gives(band);
+        if (hooks->stop && *hooks->stop)
+            s = zm_fail(err, ZM_E_INTERRUPTED, "stopped in band %d of %d", k + 1, d->bands);
+        else
+            s = zm_vae_stream_push(band, latent + f * d->cells, d->pixels, err);
+        for (int i = 0; !s && i < n && done < frames; i++, done++)
+            to_bytes(video + (done * (int64_t)d->height + o.first_row * stride) * line, d->pixels + i * size, size);
     }
+    zm_vae_stream_close(band);
+    return s;
+}
+
+static zm_status decode_in_bands(zm_latent_decoder *d, const float *latent, int latent_frames, int frames,
+                                 const zm_decode_hooks *hooks, zm_error *err)
+{
+    size_t each = (size_t)d->width * (size_t)d->height * 3, bytes;
+    uint8_t *video = zm_size_mul(&bytes, each, (size_t)frames) ? malloc(bytes) : NULL;
+    zm_status s = video ? ZM_OK : zm_fail(err, ZM_E_NOMEM, "no memory for %d frames", frames);
+    for (int k = 0; !s && k < d->bands; k++)
+        s = decode_band(d, k, latent, latent_frames, frames, hooks, video, err);
+    for (int f = 0; !s && f < frames; f++) {
+        memcpy(d->picture.rgb, video + (size_t)f * each, each);
+        s = hooks->frame(hooks->user, &d->picture, err);
+    }
+    free(video);
+    return s;
 }
 
 zm_status zm_latent_decode(zm_latent_decoder *d, const float *latent, int latent_frames, bool circle, int frames,
@@ -77,6 +125,8 @@ zm_status zm_latent_decode(zm_latent_decoder *d, const float *latent, int latent
 {
     int64_t pixels = (int64_t)d->width * d->height * 3;
     int done = 0;
+    if (d->bands > 1 && !(hooks->probe && hooks->probe->video))
+        return decode_in_bands(d, latent, latent_frames, frames, hooks, err);
     zm_status s = stream(d, &d->clip, d->m->keep, err);
     bool all = hooks->probe && hooks->probe->video;
     int unseen = circle ? latent_frames : 0, circled = latent_frames - 1;

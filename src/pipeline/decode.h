@@ -1,4 +1,4 @@
-/* Latents into pictures, in order, in memory that does not grow with the clip.
+/* Latents into pictures, in order, in memory that does not grow with the clip (in bands: by its finished pictures).
  * SPDX-License-Identifier: MIT */
 #ifndef ZM_PIPELINE_DECODE_H
 #define ZM_PIPELINE_DECODE_H
@@ -18,8 +18,10 @@ typedef struct zm_decode_hooks {
     const volatile sig_atomic_t *stop; /* may be NULL */
 } zm_decode_hooks;
 
-/* Opens the autoencoder.  m borrowed; pixels are the request's.  ZM_E_NOMEM; otherwise as opening the part. */
-ZM_MUST zm_status zm_latent_decoder_new(zm_latent_decoder **out, zm_model *m, int width, int height,
+/* Opens the autoencoder.  m borrowed; pixels are the request's.  bands > 1: the picture is decoded in so many bands,
+ * one after the other, which takes less memory and more arithmetic; pictures come when the last band is done.
+ * ZM_E_NOMEM; otherwise as opening the part. */
+ZM_MUST zm_status zm_latent_decoder_new(zm_latent_decoder **out, zm_model *m, int width, int height, int bands,
                                         const zm_exec_options *opt, zm_error *err);
 void zm_latent_decoder_free(zm_latent_decoder *d); /* NULL is fine; drops the autoencoder */
 /* latent [latent_frames,H,W,z] normalised -> the first `frames` pictures.  circle: of its frames all but

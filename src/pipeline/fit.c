@@ -66,6 +66,7 @@ zm_status zm_generator_fit(zm_generator_options *out, zm_model *m, const zm_requ
                {&out->denoise, ZM_PHASE_DENOISE}, {&out->denoise_low, ZM_PHASE_LOW}, {&out->decode, ZM_PHASE_DECODE}};
     for (size_t i = 0; i < sizeof row / sizeof *row; i++)
         row[i].to->resident_bytes = plan.resident[row[i].of];
+    out->bands = plan.bands;
     m->keep = m->keep && all_fit(&size, plan.limit);
     const zm_memory_phase *high = &size.phase[ZM_PHASE_DENOISE], *low = &size.phase[ZM_PHASE_LOW];
     out->one_by_one = !both_at_once(&size, high, plan.limit) || !both_at_once(&size, low, plan.limit);

@@ -81,7 +81,9 @@ const float *zm_generator_latent(const zm_generator *g, zm_latent_size *size)
 
 static zm_status need_decoder(zm_generator *g, zm_error *err)
 {
-    return g->decoder ? ZM_OK : zm_latent_decoder_new(&g->decoder, g->m, g->width, g->height, &g->opt.decode, err);
+    return g->decoder
+               ? ZM_OK
+               : zm_latent_decoder_new(&g->decoder, g->m, g->width, g->height, g->opt.bands, &g->opt.decode, err);
 }
 
 static void drop_decoder(zm_generator *g)

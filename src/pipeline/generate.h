@@ -42,6 +42,7 @@ typedef struct zm_watch {
 /* How to run within the machine.  {0}: guidance in one batch, all weights of a phase resident. */
 typedef struct zm_generator_options {
     bool one_by_one; /* branches of guidance one after the other */
+    int bands;       /* that decoding is cut into; 0: 1 */
     zm_exec_options text, picture, encode, denoise, denoise_low, decode;
 } zm_generator_options;
 

@@ -172,6 +172,28 @@ static zm_status size_step(zm_memory *m, const zm_model_config *c, zm_phase phas
     return s;
 }
 
+/* A band in the middle of the picture, of the most rows that n bands have; finished pictures wait for the last band. */
+static zm_status size_bands(zm_memory *m, const zm_vae *v, const zm_params *params, zm_error *err)
+{
+    zm_status s = ZM_OK;
+    for (int i = 1; !s && i < ZM_BANDINGS; i++) {
+        int64_t n = 1 << i, rows = (m->latent_height + n - 1) / n, first = n > 2 ? (m->latent_height - rows) / 2 : 0;
+        size_t work, video = (size_t)m->request.width * (size_t)m->request.height * 3 * (size_t)m->request.frames;
+        double one, next;
+        m->band_work[i] = SIZE_MAX;
+        if (n > m->latent_height)
+            continue;
+        s = zm_vae_stream_measure(&work, &one, &next, v, params, ZM_VAE_DECODE, m->request.height, m->request.width,
+                                  &(zm_vae_stream_options){.first_row = first,
+                                                           .last_row = first + rows,
+                                                           .exec = {.precision = m->request.precision}},
+                                  err);
+        m->band_work[i] = work + video;
+        m->band_flops[i] = (double)n * (one + next * (double)(m->latent_frames - 1));
+    }
+    return s;
+}
+
 static zm_status size_autoencoder(zm_memory *m, const zm_model_config *c, zm_phase phase, zm_error *err)
 {
     network n;
@@ -191,12 +213,21 @@ static zm_status size_autoencoder(zm_memory *m, const zm_model_config *c, zm_pha
         s = foresee(&n, ZM_PART_VAE, err);
     }
     if (!s)
-        s = zm_vae_stream_measure(&work, &first, &next, v, n.params, encode ? ZM_VAE_ENCODE : ZM_VAE_DECODE,
-                                  encode ? ZM_PRECISION_F32 : m->request.precision, m->request.height, m->request.width,
-                                  err);
+        s = zm_vae_stream_measure(
+            &work, &first, &next, v, n.params, encode ? ZM_VAE_ENCODE : ZM_VAE_DECODE, m->request.height,
+            m->request.width,
+            &(zm_vae_stream_options){.exec = {.precision = encode ? ZM_PRECISION_F32 : m->request.precision}}, err);
+    if (!s && !encode)
+        s = size_bands(m, v, n.params, err);
     size_t pixels = (size_t)m->request.width * (size_t)m->request.height;
-    n.to->work = work + 4 * 3 * sizeof(float) * pixels + (encode ? 0 : WRITER_BYTES_PER_PIXEL * pixels);
+    size_t beside = 4 * 3 * sizeof(float) * pixels + (encode ? 0 : WRITER_BYTES_PER_PIXEL * pixels);
+    n.to->work = work + beside;
     n.to->flops = first + next * (double)(m->latent_frames - 1);
+    if (!encode) {
+        m->band_work[0] = n.to->work, m->band_flops[0] = n.to->flops;
+        for (int i = 1; i < ZM_BANDINGS; i++)
+            m->band_work[i] += m->band_work[i] == SIZE_MAX ? 0 : beside;
+    }
     zm_vae_free(v);
     end(&n);
     return s;
@@ -230,12 +261,40 @@ static size_t phase_bytes(const zm_memory *m, const zm_memory_phase *p, size_t r
     return m->base + p->owned + p->work + (resident < p->mapped ? resident : p->mapped);
 }
 
+/* Phase i, decoding in 1 << banding bands. */
+static zm_memory_phase phase_in_bands(const zm_memory *m, int i, int banding)
+{
+    zm_memory_phase p = m->phase[i];
+    if (i == ZM_PHASE_DECODE && p.present)
+        p.work = m->band_work[banding], p.flops = m->band_flops[banding];
+    return p;
+}
+
+/* The fewest bands with which decoding stays under the limit; those that take least when none does. */
+static int banding_of(const zm_memory *m, size_t limit)
+{
+    int best = 0;
+    if (!m->phase[ZM_PHASE_DECODE].present)
+        return 0;
+    for (int i = 0; i < ZM_BANDINGS; i++) {
+        zm_memory_phase p = phase_in_bands(m, ZM_PHASE_DECODE, i);
+        if (p.work == SIZE_MAX)
+            continue;
+        best = p.work < m->band_work[best] ? i : best;
+        if (phase_bytes(m, &p, p.window) <= limit)
+            return i;
+    }
+    return best;
+}
+
 zm_status zm_memory_plan_make(zm_memory_plan *out, const zm_memory *m, size_t limit, zm_error *err)
 {
     char need[32], have[32];
     *out = (zm_memory_plan){.limit = limit ? limit : zm_memory_available()};
+    int banding = banding_of(m, out->limit);
+    out->bands = 1 << banding;
     for (int i = 0; i < ZM_PHASE_COUNT; i++) {
-        const zm_memory_phase *p = &m->phase[i];
+        zm_memory_phase in_bands = phase_in_bands(m, i, banding), *p = &in_bands;
         out->resident[i] = SIZE_MAX;
         if (!p->present)
             continue;
@@ -265,7 +324,7 @@ static size_t extreme(const zm_memory *m, bool all)
 {
     size_t most = 0;
     for (int i = 0; i < ZM_PHASE_COUNT; i++) {
-        const zm_memory_phase *p = &m->phase[i];
+        zm_memory_phase in_bands = phase_in_bands(m, i, all ? 0 : banding_of(m, 0)), *p = &in_bands;
         size_t bytes = p->present ? phase_bytes(m, p, all ? SIZE_MAX : p->window) : 0;
         most = bytes > most ? bytes : most;
     }

@@ -38,9 +38,15 @@ typedef struct zm_memory_phase {
     double flops;   /* of one run: a step with all its branches, the prompts, the whole clip */
 } zm_memory_phase;
 
+/* Counts of bands that decoding may be cut into (zm_vae_stream_band): 1, 2, 4, 8. */
+enum { ZM_BANDINGS = 4 };
+
 typedef struct zm_memory {
     zm_memory_request request;
     zm_memory_phase phase[ZM_PHASE_COUNT];
+    size_t
+        band_work[ZM_BANDINGS]; /* decoding's `work` in 1 << i bands, [0] that of its phase; SIZE_MAX: no such bands */
+    double band_flops[ZM_BANDINGS];
     size_t base; /* held all the time: program, libraries, tokenizer, latents */
     int64_t latent_frames, latent_height, latent_width, latent_channels, tokens;
 } zm_memory;
@@ -54,6 +60,7 @@ ZM_MUST zm_status zm_memory_measure(zm_memory *out, const zm_model_config *c, co
 typedef struct zm_memory_plan {
     size_t limit;                    /* bytes */
     size_t peak[ZM_PHASE_COUNT];     /* resident bytes expected in each phase, the base included */
+    int bands;                       /* that decoding is cut into: the fewest that fit */
     size_t resident[ZM_PHASE_COUNT]; /* zm_exec_options.resident_bytes of each phase; SIZE_MAX: all weights stay */
 } zm_memory_plan;
 

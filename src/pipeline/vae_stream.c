@@ -28,6 +28,12 @@ struct zm_vae_stream {
     int n_states;
 };
 
+void zm_vae_stream_band(zm_vae_stream_options *o, int k, int n, int64_t rows)
+{
+    o->first_row = n == 1 ? 0 : rows * k / n;
+    o->last_row = n == 1 ? 0 : rows * (k + 1) / n;
+}
+
 static void phase_close(phase *p)
 {
     zm_exec_free(p->exec);
@@ -68,9 +74,15 @@ static zm_status bind_states(zm_vae_stream *s, phase *p, zm_error *err)
     return ZM_OK;
 }
 
+static zm_vae_chunk chunk_of(const zm_vae_stream *s, zm_vae_pass_mode mode)
+{
+    return (zm_vae_chunk){
+        .mode = mode, .keep_taps = s->opt.keep_taps, .first_row = s->opt.first_row, .last_row = s->opt.last_row};
+}
+
 static zm_status phase_open(zm_vae_stream *s, phase *p, zm_vae_pass_mode mode, zm_error *err)
 {
-    *p = (phase){.g = zm_graph_new(), .chunk = {.mode = mode, .keep_taps = s->opt.keep_taps}};
+    *p = (phase){.g = zm_graph_new(), .chunk = chunk_of(s, mode)};
     if (!p->g)
         return zm_fail(err, ZM_E_NOMEM, "autoencoder: out of memory");
     bool video = s->direction == ZM_VAE_ENCODE;
@@ -120,7 +132,7 @@ static zm_status measure(zm_vae_stream *s, zm_vae_pass_mode mode, size_t *work, 
                          zm_error *err)
 {
     zm_exec_size size;
-    phase p = {.g = zm_graph_new(), .chunk = {.mode = mode}};
+    phase p = {.g = zm_graph_new(), .chunk = chunk_of(s, mode)};
     if (!p.g)
         return zm_fail(err, ZM_E_NOMEM, "autoencoder: out of memory");
     bool video = s->direction == ZM_VAE_ENCODE;
@@ -143,11 +155,13 @@ static zm_status measure(zm_vae_stream *s, zm_vae_pass_mode mode, size_t *work, 
 }
 
 zm_status zm_vae_stream_measure(size_t *bytes, double *first_flops, double *next_flops, const zm_vae *v,
-                                const zm_params *params, zm_vae_direction direction, zm_precision precision,
-                                int64_t height_px, int64_t width_px, zm_error *err)
+                                const zm_params *params, zm_vae_direction direction, int64_t height_px,
+                                int64_t width_px, const zm_vae_stream_options *opt, zm_error *err)
 {
     int stride = zm_vae_spatial_stride(v);
-    zm_vae_stream s = {.vae = v, .params = params, .direction = direction, .opt = {.exec = {.precision = precision}}};
+    zm_vae_stream s = {.vae = v, .params = params, .direction = direction};
+    if (opt)
+        s.opt = *opt;
     s.height = direction == ZM_VAE_ENCODE ? height_px : height_px / stride;
     s.width = direction == ZM_VAE_ENCODE ? width_px : width_px / stride;
     size_t first, next, state;
@@ -226,6 +240,12 @@ size_t zm_vae_stream_bytes(const zm_vae_stream *s)
     return n;
 }
 
+zm_exec *zm_vae_stream_ran(const zm_vae_stream *s, const zm_graph **g)
+{
+    *g = s->ran ? s->ran->g : NULL;
+    return s->ran ? s->ran->exec : NULL;
+}
+
 const zm_vae_tap *zm_vae_stream_tap(const zm_vae_stream *s, int i)
 {
     const phase *p = s->ran;
@@ -258,7 +278,8 @@ static zm_status clip(zm_vae_stream *s, const float *in, int64_t frames, float *
     size_t z = (size_t)zm_vae_z_dim(s->vae);
     bool encode = s->direction == ZM_VAE_ENCODE;
     size_t in_frame = cell * (encode ? 3 : z);
-    size_t out_frame = encode ? cell / (stride * stride) * z : cell * stride * stride * 3;
+    size_t rows = s->opt.last_row ? (size_t)(s->opt.last_row - s->opt.first_row) : (size_t)s->height;
+    size_t out_frame = encode ? cell / (stride * stride) * z : rows * (size_t)s->width * stride * stride * 3;
     zm_vae_stream_restart(s);
     for (int64_t f = 0; f + zm_vae_stream_takes(s) <= frames;) {
         int takes = zm_vae_stream_takes(s), gives = zm_vae_stream_gives(s);

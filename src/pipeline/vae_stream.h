@@ -13,8 +13,13 @@ typedef struct zm_vae_stream_options {
     bool unclamped;   /* decoded video as it comes; else clamped to [-1,1] */
     bool keep_taps;   /* keep every top-level module's output, for comparisons */
     bool keep_graphs; /* keep the first chunk's graph for the next clip; else it is freed at the second chunk */
+    int64_t first_row, last_row; /* decoding: of latent cells, only whose pixels come out; both 0: all */
     zm_exec_options exec;
 } zm_vae_stream_options; /* NULL or {0}: what a pipeline wants */
+
+/* Ask for band k of n of a latent with so many rows; n 1: for all of it.  Bands are decoded one after the other, each
+ * through the whole clip, so that only one band's states are held at a time. */
+void zm_vae_stream_band(zm_vae_stream_options *o, int k, int n, int64_t rows);
 
 typedef struct zm_vae_stream zm_vae_stream;
 
@@ -25,19 +30,22 @@ ZM_MUST zm_status zm_vae_stream_open(zm_vae_stream **out, const zm_vae *v, const
 /* Frames that the next push takes and gives: encoding 1 -> 1, then 4 -> 1; decoding 1 -> 1, then 1 -> 4. */
 int zm_vae_stream_takes(const zm_vae_stream *s);
 int zm_vae_stream_gives(const zm_vae_stream *s);
-/* in [takes,H,W,C] -> out [gives,H',W',C'], channels last; C is 3 for video, z_dim for latents. */
+/* in [takes,H,W,C] -> out [gives,H',W',C'], H' of the wanted rows, channels last; C is 3 for video, z_dim for latents. */
 ZM_MUST zm_status zm_vae_stream_push(zm_vae_stream *s, const float *in, float *out, zm_error *err);
 /* Pixels that a latent cell spans each way. */
 int zm_vae_stream_scale(const zm_vae_stream *s);
 /* Forget everything: the next push is a new clip's first. */
 void zm_vae_stream_restart(zm_vae_stream *s);
 /* What a stream of these sizes will hold at most when a clip is longer than its first chunk, and the arithmetic of the
- * first chunk and of every later one; params need only be declared.  Errors as of opening. */
+ * first chunk and of every later one; params need only be declared.  opt as of
+ * opening: its rows and precision count.  Errors as of opening. */
 ZM_MUST zm_status zm_vae_stream_measure(size_t *bytes, double *first_flops, double *next_flops, const zm_vae *v,
-                                        const zm_params *params, zm_vae_direction direction, zm_precision precision,
-                                        int64_t height_px, int64_t width_px, zm_error *err);
+                                        const zm_params *params, zm_vae_direction direction, int64_t height_px,
+                                        int64_t width_px, const zm_vae_stream_options *opt, zm_error *err);
 /* Bytes of planned memory and state held now. */
 size_t zm_vae_stream_bytes(const zm_vae_stream *s);
+/* The graph that ran last, borrowed until the next push; NULL before the first. */
+zm_exec *zm_vae_stream_ran(const zm_vae_stream *s, const zm_graph **g);
 /* With keep_taps: the i-th module's output [1,F,H,W,C] of the last push; NULL when i is past the last one. */
 const zm_vae_tap *zm_vae_stream_tap(const zm_vae_stream *s, int i);
 /* Its values into malloc'd memory, NULL when out of memory. */

@@ -72,6 +72,11 @@ const zm_optim_fns *zm_optim_loops(void)
     return PICK(zm_optim);
 }
 
+const zm_winograd_fns *zm_winograd_loops(void)
+{
+    return PICK(zm_winograd);
+}
+
 zm_widen_fn *zm_widen(void)
 {
     return PICK(zm_widen);

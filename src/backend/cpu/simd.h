@@ -100,6 +100,17 @@ typedef struct zm_optim_fns {
 } zm_optim_fns;
 const zm_optim_fns *zm_optim_loops(void);
 
+/* Winograd's F(4x4,3x3) for n channels side by side, a multiple of 16; point p of 36 lies at p * step. */
+typedef struct zm_winograd_fns {
+    /* The 6x6 places of a window, row by row, to its points. */
+    void (*input)(float *v, int64_t v_step, const float *const place[36], int64_t n);
+    /* taps[9][n]: 3x3 kernels, to their points. */
+    void (*weights)(float *u, int64_t u_step, const float *taps, int64_t n);
+    /* The products of both to 4x4 places, bias (may be NULL) added; NULL: a place that is not wanted. */
+    void (*output)(float *const place[16], const float *m, int64_t m_step, const float *bias, int64_t n);
+} zm_winograd_fns;
+const zm_winograd_fns *zm_winograd_loops(void);
+
 /* For the simd_*.c files: the name of this instruction set's table. */
 #define ZM_SIMD_JOIN2(a, b) a##_##b
 #define ZM_SIMD_JOIN(a, b)  ZM_SIMD_JOIN2(a, b)
@@ -110,7 +121,8 @@ const zm_optim_fns *zm_optim_loops(void);
     extern const zm_elementwise_fns zm_elementwise_##level;                                                            \
     extern const zm_norm_fns zm_norm_##level;                                                                          \
     extern const zm_attention_fns zm_attention_##level;                                                                \
-    extern const zm_optim_fns zm_optim_##level;
+    extern const zm_optim_fns zm_optim_##level;                                                                        \
+    extern const zm_winograd_fns zm_winograd_##level;
 ZM_SIMD_TABLES(base)
 ZM_SIMD_TABLES(avx2)
 ZM_SIMD_TABLES(avx512)
