@@ -118,22 +118,17 @@ zm_tensor *zm_vae_build_encode_chunk(zm_build *b, const zm_vae *v, zm_tensor *vi
     return video_fits(b->g, v, video, c->mode) ? v->family->encode(&p, v, video) : video;
 }
 
-static zm_tensor *decode(zm_build *b, const zm_vae *v, zm_tensor *z, zm_vae_chunk *c)
-{
-    zm_vae_pass p = {.b = b, .g = b->g, .chunk = c};
-    return v->family->decode(&p, v, z);
-}
-
 zm_tensor *zm_vae_build_decode_chunk(zm_build *b, const zm_vae *v, zm_tensor *z, zm_vae_chunk *c)
 {
     c->n_slots = c->n_taps = 0;
+    zm_vae_pass p = {.b = b, .g = b->g, .chunk = c};
     if (!latent_fits(b->g, v, z, c->mode))
         return z;
     int64_t first = c->first_row, last = c->last_row ? c->last_row : z->shape.dim[2], stride = zm_vae_spatial_stride(v);
     if (first < 0 || first >= last || last > z->shape.dim[2])
         return zm_graph_fail(b->g, ZM_E_SHAPE, "autoencoder: rows %lld to %lld of %lld", (long long)first,
                              (long long)last, (long long)z->shape.dim[2]);
-    zm_tensor *x = decode(b, v, z, c);
+    zm_tensor *x = v->family->decode(&p, v, z);
     if (zm_graph_failed(b->g) || x->shape.dim[2] == (last - first) * stride)
         return x;
     return zm_slice(b->g, x, 2, first * stride, (last - first) * stride); /* a family that knows no rows */
