@@ -79,8 +79,28 @@ static void to_picture(zm_latent_decoder *d, const float *hwc)
     to_bytes(d->picture.rgb, hwc, (int64_t)d->width * d->height * 3);
 }
 
+/* In which order latent frames go through the decoder.  Around a circle everything passes twice, and what comes the
+ * first time is not seen: the states then are those of a film that has always been going on. */
+typedef struct passage {
+    int frames, unseen, pushes;
+    bool circle;
+} passage;
+
+static passage order_of(int latent_frames, bool circle)
+{
+    int unseen = circle ? latent_frames : 0;
+    return (passage){latent_frames, unseen, latent_frames + unseen - circle, circle};
+}
+
+/* The latent frame of push i; in a circle the last one stands before the first. */
+static int frame_of(const passage *o, int i)
+{
+    int circled = o->frames - 1;
+    return o->circle ? 1 + (i + circled - 1) % circled : i;
+}
+
 /* One band of every frame into its place in video [frames,height,width,3]. */
-static zm_status decode_band(zm_latent_decoder *d, int k, const float *latent, int latent_frames, int frames,
+static zm_status decode_band(zm_latent_decoder *d, int k, const float *latent, const passage *order, int frames,
                              const zm_decode_hooks *hooks, uint8_t *video, zm_error *err)
 {
     const zm_part *part = &d->m->part[ZM_PART_VAE];
@@ -91,27 +111,27 @@ static zm_status decode_band(zm_latent_decoder *d, int k, const float *latent, i
     zm_vae_stream_band(&o, k, d->bands, d->height / stride);
     int64_t size = (o.last_row - o.first_row) * stride * line;
     zm_status s = zm_vae_stream_open(&band, part->vae, part->params, ZM_VAE_DECODE, d->height, d->width, &o, err);
-    for (int f = 0; !s && f < latent_frames; f++) {
+    for (int i = 0; !s && i < order->pushes && done < frames; i++) {
         int n = zm_vae_stream_gives(band);
         if (hooks->stop && *hooks->stop)
             s = zm_fail(err, ZM_E_INTERRUPTED, "stopped in band %d of %d", k + 1, d->bands);
         else
-            s = zm_vae_stream_push(band, latent + f * d->cells, d->pixels, err);
-        for (int i = 0; !s && i < n && done < frames; i++, done++)
-            to_bytes(video + (done * (int64_t)d->height + o.first_row * stride) * line, d->pixels + i * size, size);
+            s = zm_vae_stream_push(band, latent + frame_of(order, i) * d->cells, d->pixels, err);
+        for (int f = 0; !s && i >= order->unseen && f < n && done < frames; f++, done++)
+            to_bytes(video + (done * (int64_t)d->height + o.first_row * stride) * line, d->pixels + f * size, size);
     }
     zm_vae_stream_close(band);
     return s;
 }
 
-static zm_status decode_in_bands(zm_latent_decoder *d, const float *latent, int latent_frames, int frames,
+static zm_status decode_in_bands(zm_latent_decoder *d, const float *latent, const passage *order, int frames,
                                  const zm_decode_hooks *hooks, zm_error *err)
 {
     size_t each = (size_t)d->width * (size_t)d->height * 3, bytes;
     uint8_t *video = zm_size_mul(&bytes, each, (size_t)frames) ? malloc(bytes) : NULL;
     zm_status s = video ? ZM_OK : zm_fail(err, ZM_E_NOMEM, "no memory for %d frames", frames);
     for (int k = 0; !s && k < d->bands; k++)
-        s = decode_band(d, k, latent, latent_frames, frames, hooks, video, err);
+        s = decode_band(d, k, latent, order, frames, hooks, video, err);
     for (int f = 0; !s && f < frames; f++) {
         memcpy(d->picture.rgb, video + (size_t)f * each, each);
         s = hooks->frame(hooks->user, &d->picture, err);
@@ -125,18 +145,17 @@ zm_status zm_latent_decode(zm_latent_decoder *d, const float *latent, int latent
 {
     int64_t pixels = (int64_t)d->width * d->height * 3;
     int done = 0;
-    if (d->bands > 1 && !(hooks->probe && hooks->probe->video))
-        return decode_in_bands(d, latent, latent_frames, frames, hooks, err);
-    zm_status s = stream(d, &d->clip, d->m->keep, err);
+    passage order = order_of(latent_frames, circle);
     bool all = hooks->probe && hooks->probe->video;
-    int unseen = circle ? latent_frames : 0, circled = latent_frames - 1;
-    for (int i = 0; !s && i < latent_frames + unseen - circle && (all || done < frames); i++) {
-        int f = circle ? 1 + (i + circled - 1) % circled : i; /* the last one stands before the first */
+    if (d->bands > 1 && !all)
+        return decode_in_bands(d, latent, &order, frames, hooks, err);
+    zm_status s = stream(d, &d->clip, d->m->keep, err);
+    for (int i = 0; !s && i < order.pushes && (all || done < frames); i++) {
         int n = zm_vae_stream_gives(d->clip);
         if (hooks->stop && *hooks->stop)
             return zm_fail(err, ZM_E_INTERRUPTED, "stopped at frame %d of %d", done, frames);
-        s = zm_vae_stream_push(d->clip, latent + f * d->cells, d->pixels, err);
-        if (!s && i < unseen)
+        s = zm_vae_stream_push(d->clip, latent + frame_of(&order, i) * d->cells, d->pixels, err);
+        if (!s && i < order.unseen)
             continue;
         if (!s && all)
             hooks->probe->video(hooks->probe->user, d->pixels, n);
