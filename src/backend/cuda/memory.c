@@ -6,9 +6,19 @@
 
 enum { SHELVES = 1024 };
 
+/* Made with the first copy, freed with the last one. */
 struct zm_gpu_copies {
     zm_gpu_copy *shelf[SHELVES];
+    size_t n;
 };
+
+static void free_if_empty(zm_gpu *g)
+{
+    if (g->copies->n)
+        return;
+    free(g->copies);
+    g->copies = NULL;
+}
 
 static size_t shelf_of(const void *host)
 {
@@ -37,13 +47,14 @@ zm_status zm_gpu_hold(zm_gpu_copy **out, zm_gpu *g, void *host, size_t bytes, zm
             return ZM_OK;
         }
     zm_gpu_copy *c = calloc(1, sizeof *c);
-    if (!c)
-        return zm_fail(err, ZM_E_NOMEM, "out of memory for a table of weights");
-    zm_status s = g->fns->alloc(g, &c->device, bytes, err);
+    zm_status s = c ? g->fns->alloc(g, &c->device, bytes, err)
+                    : zm_fail(err, ZM_E_NOMEM, "out of memory for a table of weights");
     if (s) {
         free(c);
+        free_if_empty(g);
         return s;
     }
+    g->copies->n++;
     c->host = host;
     c->bytes = bytes;
     c->held = 1;
@@ -63,10 +74,12 @@ void zm_gpu_let_go(zm_gpu *g, zm_gpu_copy *c)
     for (zm_gpu_copy **at = &g->copies->shelf[shelf_of(c->host)]; *at; at = &(*at)->next)
         if (*at == c) {
             *at = c->next;
+            g->copies->n--;
             break;
         }
     g->fns->release(g, c->device);
     free(c);
+    free_if_empty(g);
 }
 
 zm_status zm_gpu_copy_in(zm_gpu *g, zm_gpu_copy *c, zm_error *err)
