@@ -47,8 +47,8 @@ zm_status zm_gpu_hold(zm_gpu_copy **out, zm_gpu *g, void *host, size_t bytes, zm
             return ZM_OK;
         }
     zm_gpu_copy *c = calloc(1, sizeof *c);
-    zm_status s = c ? g->fns->alloc(g, &c->device, bytes, err)
-                    : zm_fail(err, ZM_E_NOMEM, "out of memory for a table of weights");
+    zm_status s =
+        c ? g->fns->alloc(g, &c->device, bytes, err) : zm_fail(err, ZM_E_NOMEM, "out of memory for a table of weights");
     if (s) {
         free(c);
         free_if_empty(g);
