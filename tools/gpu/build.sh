@@ -17,7 +17,7 @@ out=$(cd "$out" && pwd)
     echo "There is no nvcc here: set NVCC to CUDA's compiler." >&2
     exit 1
 }
-cuda=$(cd "$(dirname "$nvcc")/.." && pwd)
+headers=$(tools/gpu/include.sh "$nvcc")
 if [ -z "${ARCHS:-}" ]; then
     ARCHS=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | head -n 1 | tr -d '. ' || true)
     ARCHS=${ARCHS:-80,90}
@@ -26,7 +26,7 @@ printf '#define ZM_ATLAS_PATH "%s"\n' "$root/assets/world/things.rgba" >"$out/ge
 
 version=$(sed -n "s/^ *version: '\(.*\)',/\1/p" meson.build | head -n 1)
 common="-std=c17 -O3 -g -fopenmp -ffp-contract=off -D_POSIX_C_SOURCE=200809L -D_DEFAULT_SOURCE -DZM_VERSION=\"$version\"
- -Isrc -I$out/gen -I$out/gen/world -I$carry/include -isystem $cuda/include"
+ -Isrc -I$out/gen -I$out/gen/world -I$carry/include -isystem $headers"
 common=$(echo $common)
 fast="-fopenmp-simd -fno-math-errno -fno-trapping-math"
 avx2="-mavx2 -mfma"
