@@ -137,6 +137,7 @@ static zm_tensor *cross_attention(const forward *f, int i, zm_tensor *x, zm_tens
     else
         keys_and_values(f, a, text, image, made);
     zm_tensor *q = heads(f, rms(f, apply(f, x, &a->q, ZM_IDENTITY), a->norm_q));
+    mark(f, q, "block%d.cross_attn.q_heads", i);
     zm_tensor *y = join(f, zm_attention(f->g, q, kv[0], kv[1], f->in->key_bias, f->in->key_len, 0));
     if (f->m->c.img_dim) /* pictures are attended apart from the text: two softmaxes, summed */
         y = zm_add(f->g, y, join(f, zm_attention(f->g, q, kv[2], kv[3], NULL, NULL, 0)));

@@ -144,8 +144,11 @@ static zm_status stepped(void *user, const zm_denoise *d, const float *x0, zm_er
 static zm_status denoise(job *j, zm_error *err)
 {
     zm_generator *g = j->g;
-    zm_network_options o = {
-        .branches = g->branches, .one_by_one = g->opt.one_by_one, .high = g->opt.denoise, .low = g->opt.denoise_low};
+    zm_network_options o = {.branches = g->branches,
+                            .one_by_one = g->opt.one_by_one,
+                            .high = g->opt.denoise,
+                            .low = g->opt.denoise_low,
+                            .look = g->opt.look};
     zm_denoise_hooks hooks = {.user = j, .probe = j->w->probe, .stepped = stepped, .stop = j->w->stop};
     phase(j, "denoise", g->run.schedule.steps, false);
     zm_status s = g->network ? ZM_OK : zm_network_new(&g->network, g->m, &j->plan, &o, err);

@@ -44,6 +44,7 @@ typedef struct zm_generator_options {
     bool one_by_one; /* branches of guidance one after the other */
     int bands;       /* that decoding is cut into; 0: 1 */
     zm_exec_options text, picture, encode, denoise, denoise_low, decode;
+    const zm_network_look *look; /* into the transformer (zouma explain); NULL: nobody looks; borrowed */
 } zm_generator_options;
 
 /* Options under which a clip of this request stays within `limit` bytes (0: what the system can spare): weights that do

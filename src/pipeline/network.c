@@ -15,6 +15,7 @@ typedef struct expert {
     zm_dit_kept made, kept; /* keys and values: outputs of `once`, leaves of `g` */
     zm_dit_inputs in;
     zm_tensor *velocity;
+    zm_lookout lookout;
     int rows;   /* of the folded context */
     bool ready; /* this clip's keys and values are made */
 } expert;
@@ -73,6 +74,7 @@ static void expert_close(expert *e)
 {
     zm_exec_free(e->once_exec);
     zm_graph_free(e->once);
+    zm_lookout_release(&e->lookout);
     zm_exec_free(e->exec);
     zm_graph_free(e->g);
     *e = (expert){0};
@@ -129,9 +131,12 @@ static zm_status open_step(zm_network *n, expert *e, const zm_part *part, const 
     e->in.kept = &e->kept;
     e->in.key_bias = zm_input(e->g, ZM_F32, ZM_SHAPE(n->batch, e->rows), "key bias");
     e->in.key_len = zm_input(e->g, ZM_I32, ZM_SHAPE(n->batch), "keys");
+    zm_lookout_begin(&e->lookout, n->opt.look, e->g, &e->in, n->m->config.dit.num_layers);
     e->velocity = zm_output(e->g, zm_dit_build(&b, part->dit, &e->in));
     zm_status s = zm_graph_finish(e->g, err);
-    return s ? s : zm_exec_new(&e->exec, e->g, opt, err);
+    if (!s)
+        s = zm_exec_new(&e->exec, e->g, opt, err);
+    return s ? s : zm_lookout_ready(&e->lookout, e->exec, err);
 }
 
 static zm_status expert_open(zm_network *n, expert *e, zm_model_part_kind kind, zm_error *err)
@@ -304,8 +309,11 @@ zm_status zm_network_velocity(zm_network *n, const zm_latent_plan *plan, const f
         if (s)
             return s;
         zm_exec_read(e->exec, e->velocity, n->both + first * n->size.each);
+        zm_lookout_tell(&e->lookout, e->exec, !first, n->fold.visible[0]);
     }
     const float *cond = n->both, *uncond = cond + n->size.each;
+    if (n->opt.look && n->opt.look->branches)
+        n->opt.look->branches(n->opt.look->user, cond, n->opt.branches == 1 ? NULL : uncond, n->size.each);
     float scale = (float)guidance;
     for (int64_t i = 0; i < n->size.each; i++)
         v[i] = n->opt.branches == 1 ? cond[i] : uncond[i] + scale * (cond[i] - uncond[i]);

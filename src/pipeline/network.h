@@ -7,12 +7,14 @@
 #include "backend/backend.h"
 #include "pipeline/fold.h"
 #include "pipeline/latent_plan.h"
+#include "pipeline/network_look.h"
 
 typedef struct zm_network_options {
-    int branches;         /* of guidance: 2, or 1: none */
-    bool one_by_one;      /* branches one after the other: half the memory */
-    zm_exec_options high; /* of the network, and of the high-noise expert */
-    zm_exec_options low;  /* of the low-noise expert */
+    int branches;                /* of guidance: 2, or 1: none */
+    bool one_by_one;             /* branches one after the other: half the memory */
+    zm_exec_options high;        /* of the network, and of the high-noise expert */
+    zm_exec_options low;         /* of the low-noise expert */
+    const zm_network_look *look; /* NULL: nobody looks; borrowed */
 } zm_network_options;
 
 typedef struct zm_network zm_network;

@@ -104,17 +104,16 @@ static zm_status run(zm_prompts *p, const job *j, int n, int len, int dim, zm_er
 }
 
 /* Prompts of the official models are cleaned first; a tokenizer of our own has its rules in its file. */
-static zm_status tokenise(zm_prompts *p, const char *text, job *j, int text_len, zm_error *err)
+zm_status zm_prompt_tokens(const zm_model *m, const char *text, int32_t *ids, size_t cap, size_t *n, size_t *whole,
+                           zm_error *err)
 {
-    size_t n = 0, whole;
     char *clean = NULL;
     zm_status s = ZM_OK;
-    if (zm_tokenizer_get_rules(p->m->tokenizer)->charsmap)
+    if (zm_tokenizer_get_rules(m->tokenizer)->charsmap)
         s = zm_text_clean(&clean, text, err);
     if (!s)
-        s = zm_tokenizer_encode(p->m->tokenizer, clean ? clean : text, j->ids, (size_t)text_len, &n, &whole, err);
+        s = zm_tokenizer_encode(m->tokenizer, clean ? clean : text, ids, cap, n, whole, err);
     free(clean);
-    j->n = (int)n;
     return s;
 }
 
@@ -139,7 +138,9 @@ static zm_status encode(zm_prompts *p, const zm_request *r, zm_contexts *c, zm_e
     zm_status s = ids ? ZM_OK : zm_fail(err, ZM_E_NOMEM, "out of memory for a prompt");
     for (int i = 0; !s && i < c->n; i++) {
         j[i] = (job){.ids = ids + i * c->len, .to = c->at + (int64_t)i * c->len * c->dim};
-        s = tokenise(p, text[i], &j[i], c->len, err);
+        size_t n = 0;
+        s = zm_prompt_tokens(p->m, text[i], j[i].ids, (size_t)c->len, &n, NULL, err);
+        j[i].n = (int)n;
         longest = j[i].n > longest ? j[i].n : longest;
     }
     /* An encoder of gigabytes is not run twice for a prompt. */

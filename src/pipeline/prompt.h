@@ -16,4 +16,9 @@ void zm_prompts_free(zm_prompts *p);
  * ZM_E_USAGE: supplied rows beyond text_len; ZM_E_FORMAT: a text that is no UTF-8; as opening the part. */
 ZM_MUST zm_status zm_prompts_encode(zm_prompts *p, const zm_request *r, zm_contexts *c, zm_error *err);
 
+/* Ids of a text as the encoder gets them, at most `cap` (>= 1) with </s> last; *whole (NULL: not wanted): how many without the cut.
+ * ZM_E_FORMAT: no UTF-8; ZM_E_NOMEM. */
+ZM_MUST zm_status zm_prompt_tokens(const zm_model *m, const char *text, int32_t *ids, size_t cap, size_t *n,
+                                   size_t *whole, zm_error *err);
+
 #endif
