@@ -7,6 +7,7 @@
 #include "app/bench.h"
 #include "app/convert.h"
 #include "app/eval.h"
+#include "app/explain.h"
 #include "app/generate.h"
 #include "app/info.h"
 #include "app/parity.h"
@@ -17,6 +18,8 @@
 
 const zm_command zm_commands[] = {
     {"generate", "\"PROMPT\" [-o FILE] [options]", "make a video from a sentence", zm_cmd_generate},
+    {"explain", "\"PROMPT\" [-o page.html] [options]", "write a page that shows how a clip comes to be",
+     zm_cmd_explain},
     {"world", "OUT/ --clips N [--seed S]", "write captioned clips of the toy-box world with ground truth",
      zm_cmd_world},
     {"train", "CONFIG.yaml [--resume] [--set KEY=VALUE]",

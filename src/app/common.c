@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "backend/backend.h"
 
@@ -202,4 +204,9 @@ int zm_app_device(const char *command, const char *name, bool exact)
         return 2;
     }
     return zm_backend_use(device, !exact && !plain, &err) ? zm_app_report(command, &err) : 0;
+}
+
+int64_t zm_app_seed(void)
+{
+    return (int64_t)(((uint64_t)time(NULL) * 2654435761u ^ (uint64_t)getpid() << 16) & 0x7fffffff);
 }

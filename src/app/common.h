@@ -45,6 +45,9 @@ int zm_app_device(const char *command, const char *name, bool exact);
         "--device", 0, ZM_ARG_STR, to, 0, 0, "NAME", "cpu, cuda, or cuda-f32: without bf16 [cpu]"                      \
     }
 
+/* A seed for a run that was given none. */
+int64_t zm_app_seed(void);
+
 /* Becomes 1 on SIGINT or SIGTERM after zm_app_catch_signals; a second signal ends the process. */
 extern volatile sig_atomic_t zm_app_stop;
 void zm_app_catch_signals(void);

@@ -58,6 +58,20 @@ static void mark_word(zm_explanation *x, const spelling *s, const char *word, si
     }
 }
 
+/* Where the prompt was cut, its last word may be the beginning of one. */
+static void mark_cut_word(zm_explanation *x, const spelling *s, const char *word, size_t n)
+{
+    size_t all = s->start[x->tokens];
+    for (size_t k = n - 1 < all ? n - 1 : all; k > 0; k--) {
+        const char *at = s->text + all - k;
+        if (memcmp(at, word, k) || (at > s->text && is_letter(word[0]) && is_letter(at[-1])))
+            continue;
+        for (int i = 0; i < x->tokens; i++)
+            x->token[i].unknown |= s->start[i + 1] > all - k;
+        return;
+    }
+}
+
 static void mark_unknown(zm_explanation *x, const zm_tokenizer *t, const spelling *s)
 {
     for (int i = 0; i < x->tokens; i++) {
@@ -72,6 +86,8 @@ static void mark_unknown(zm_explanation *x, const zm_tokenizer *t, const spellin
             *end = 0;
         if (*word)
             mark_word(x, s, word, strlen(word));
+        if (*word && x->whole > x->tokens)
+            mark_cut_word(x, s, word, strlen(word));
     }
     free(words);
 }

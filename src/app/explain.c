@@ -1,0 +1,352 @@
+/* zouma explain: a page that shows how a clip comes to be.
+ * SPDX-License-Identifier: MIT */
+#include "app/explain.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+#include "app/common.h"
+#include "app/explain_page.h"
+#include "base/clock.h"
+#include "media/progress.h"
+#include "media/writer.h"
+
+typedef struct options {
+    const char *prompt, *model, *out, *negative, *solver, *memory, *device;
+    int size[2];
+    int64_t frames, steps, seed, threads, pictures;
+    double fps, guidance, shift;
+    zm_model_files files;
+    bool json, quiet;
+    size_t limit; /* bytes of --memory; 0: what the system can spare */
+} options;
+
+enum { CLIP_BYTES_MAX = 256 << 20, EXACT_BYTES_MAX = 4 << 20 };
+
+/* A run. */
+typedef struct job {
+    const options *o;
+    zm_model *m;
+    zm_progress progress;
+    zm_explanation x;
+    zm_explain_page page;
+    zm_save save;
+    size_t bytes; /* of the page */
+    zm_writer *writer;
+    char *clip_path; /* while it is written; NULL: none is */
+    char number[8][32];
+    int numbers;
+} job;
+
+/* ---- while it runs ---- */
+
+static void on_phase(void *user, const char *what, int total)
+{
+    job *j = user;
+    zm_progress_end(&j->progress, j->progress.total);
+    zm_progress_start(&j->progress, j->o->quiet ? NULL : stderr, what, total, !j->m->keep);
+}
+
+static void on_step(void *user, int done, int total)
+{
+    job *j = user;
+    (void)total;
+    zm_progress_step(&j->progress, done);
+}
+
+static void on_note(void *user, const char *sentence)
+{
+    const job *j = user;
+    if (!j->o->quiet)
+        fprintf(stderr, "note: %s\n", sentence);
+}
+
+/* A small clip goes into the page exactly, a larger one as H.264; neither where this build has no encoder. */
+static zm_status open_writer(job *j, const zm_frame *f, zm_error *err)
+{
+    const zm_request *r = &j->x.r;
+    bool exact = (double)f->width * f->height * 3 * r->frames <= EXACT_BYTES_MAX;
+    zm_writer_options w = {
+        .width = f->width, .height = f->height, .fps_num = (int)lrint(r->fps * 1000), .fps_den = 1000};
+    size_t n = strlen(j->o->out) + 64;
+    zm_error none = {0};
+    j->clip_path = malloc(n);
+    if (!j->clip_path)
+        return zm_fail(err, ZM_E_NOMEM, "out of memory");
+    snprintf(j->clip_path, n, "%s.part-%ld%s", j->o->out, (long)getpid(), exact ? ".apng" : ".mp4");
+    j->page.clip_type = exact ? "image/apng" : "video/mp4";
+    if (!zm_writer_check(j->clip_path, &w, &none))
+        return zm_writer_open(&j->writer, j->clip_path, &w, err);
+    free(j->clip_path);
+    j->clip_path = NULL;
+    return ZM_OK;
+}
+
+static zm_status on_frame(void *user, const zm_frame *f, zm_error *err)
+{
+    job *j = user;
+    double start = zm_now();
+    bool first = !j->page.clip_type;
+    zm_status s = first ? open_writer(j, f, err) : ZM_OK;
+    if (!s && j->writer)
+        s = zm_writer_put(j->writer, f, err);
+    j->page.encode_s += zm_now() - start;
+    return s;
+}
+
+static zm_status on_finish(void *user, zm_error *err)
+{
+    job *j = user;
+    double start = zm_now();
+    if (!j->writer)
+        return ZM_OK;
+    zm_status s = zm_writer_close(&j->writer, err);
+    if (!s)
+        s = zm_file_read(&j->page.clip, &j->page.clip_bytes, j->clip_path, CLIP_BYTES_MAX, err);
+    unlink(j->clip_path);
+    j->page.encode_s += zm_now() - start;
+    return s;
+}
+
+/* ---- the command that makes it again ---- */
+
+static void word(job *j, const char *option, const char *value)
+{
+    if (!value)
+        return;
+    ZM_ASSERT(j->page.argc + 2 <= (int)(sizeof j->page.argv / sizeof *j->page.argv));
+    if (option)
+        j->page.argv[j->page.argc++] = option;
+    j->page.argv[j->page.argc++] = value;
+}
+
+static void number(job *j, const char *option, double value)
+{
+    ZM_ASSERT(j->numbers < (int)(sizeof j->number / sizeof *j->number));
+    char *text = j->number[j->numbers++];
+    snprintf(text, sizeof *j->number, "%.15g", value);
+    word(j, option, text);
+}
+
+/* Everything that decides the clip, whoever decided it: a model's defaults may change. */
+static void tell_command(job *j)
+{
+    const options *o = j->o;
+    const zm_request *r = &j->x.r;
+    char *size = j->number[j->numbers++];
+    snprintf(size, sizeof *j->number, "%dx%d", r->width, r->height);
+    word(j, NULL, o->prompt);
+    word(j, "--model", o->model);
+    word(j, "--text-encoder", o->files.text_encoder);
+    word(j, "--vae", o->files.vae);
+    word(j, "--low-noise", o->files.low_noise);
+    word(j, "--tokenizer", o->files.tokenizer);
+    word(j, "--size", size);
+    number(j, "--frames", r->frames);
+    number(j, "--fps", r->fps);
+    number(j, "--steps", r->steps);
+    number(j, "--guidance", r->guidance);
+    number(j, "--shift", r->shift);
+    number(j, "--seed", (double)r->seed);
+    word(j, "--solver", r->solver);
+    if (*r->negative)
+        word(j, "--negative", r->negative);
+    word(j, "--device", o->device);
+}
+
+static zm_status write_page(job *j, zm_error *err)
+{
+    zm_html h = {.to = &j->save, .err = err};
+    j->page.x = &j->x;
+    j->page.m = j->m;
+    j->page.out = j->o->out;
+    j->page.pictures = (int)j->o->pictures;
+    tell_command(j);
+    zm_explain_write(&h, &j->page);
+    j->bytes = h.bytes;
+    return h.status ? h.status : zm_save_commit(&j->save, err);
+}
+
+static void print_json(const job *j, const char *model, double seconds)
+{
+    const zm_request *r = &j->x.r;
+    json_t *out = json_pack(
+        "{s:s, s:s, s:s?, s:s, s:i, s:i, s:i, s:f, s:i, s:f, s:f, s:s, s:I, s:i, s:s?, s:I, s:f, s:I}", "path",
+        j->o->out, "prompt", r->prompt, "negative", r->negative, "model", model, "width", j->x.width, "height",
+        j->x.height, "frames", r->frames, "fps", r->fps, "steps", r->steps, "guidance", r->guidance, "shift", r->shift,
+        "solver", r->solver, "seed", (json_int_t)r->seed, "tokens", j->x.tokens, "unknown", j->x.unknown, "bytes",
+        (json_int_t)j->bytes, "seconds", seconds, "peak_rss_bytes", (json_int_t)zm_peak_rss_bytes());
+    char *text = out ? json_dumps(out, JSON_REAL_PRECISION(9)) : NULL;
+    if (text)
+        puts(text);
+    free(text);
+    json_decref(out);
+}
+
+static void print_done(const job *j, double seconds)
+{
+    fprintf(stderr, "%s: %.1f MB, %d frames of %dx%d, seed %" PRIu64 ", %.1f s, %.0f MB of memory\n", j->o->out,
+            1e-6 * (double)j->bytes, j->x.r.frames, j->x.width, j->x.height, j->x.r.seed, seconds,
+            1e-6 * (double)zm_peak_rss_bytes());
+}
+
+/* ---- all of it ---- */
+
+static zm_status explain(job *j, zm_error *err)
+{
+    const options *o = j->o;
+    zm_request r = {.prompt = o->prompt,
+                    .negative = o->negative,
+                    .width = o->size[0],
+                    .height = o->size[1],
+                    .frames = (int)o->frames,
+                    .fps = o->fps,
+                    .steps = (int)o->steps,
+                    .guidance = o->guidance,
+                    .shift = o->shift,
+                    .solver = o->solver,
+                    .seed = (uint64_t)o->seed};
+    zm_explain_options how = {.memory = o->limit, .views = (int)o->pictures};
+    zm_watch w = {.user = j,
+                  .phase = on_phase,
+                  .step = on_step,
+                  .frame = on_frame,
+                  .finish = on_finish,
+                  .note = on_note,
+                  .stop = &zm_app_stop};
+    zm_status s = zm_explain(&j->x, j->m, &r, &how, &w, err);
+    zm_progress_end(&j->progress, j->progress.total);
+    return s ? s : write_page(j, err);
+}
+
+static void job_release(job *j)
+{
+    zm_writer_abandon(&j->writer);
+    if (j->clip_path)
+        unlink(j->clip_path);
+    free(j->clip_path);
+    free(j->page.clip);
+    zm_explanation_release(&j->x);
+    zm_model_close(j->m);
+    zm_save_abandon(&j->save);
+}
+
+static zm_status run_on(const options *o, const char *model, zm_error *err)
+{
+    job j = {.o = o};
+    double start = zm_now();
+    zm_status s = zm_model_open_with(&j.m, model, &o->files, err);
+    if (!s)
+        s = zm_save_open(&j.save, o->out, err); /* a folder that is not there is found before the work */
+    if (!s)
+        s = explain(&j, err);
+    double seconds = zm_now() - start;
+    if (!s && j.x.unknown && !o->quiet)
+        fprintf(stderr, "warning: the model has not learnt: %s\n", j.x.unknown);
+    if (!s && o->json)
+        print_json(&j, model, seconds);
+    else if (!s && !o->quiet)
+        print_done(&j, seconds);
+    job_release(&j);
+    return s;
+}
+
+static bool ends_in(const char *text, const char *end)
+{
+    size_t n = strlen(text), k = strlen(end);
+    return n > k && !strcasecmp(text + n - k, end);
+}
+
+static int run(options *o)
+{
+    zm_error err = {0};
+    if (!o->prompt[strspn(o->prompt, " \t\r\n")]) {
+        fprintf(
+            stderr,
+            "zouma explain: the prompt is empty; say what the video should show, for example \"a red ball bounces on the grass\"\n");
+        return 2;
+    }
+    if (!ends_in(o->out, ".html") && !ends_in(o->out, ".htm")) {
+        fprintf(stderr, "zouma explain: %s is no page; its name must end in .html\n", o->out);
+        return 2;
+    }
+    if (o->memory && !zm_memory_parse(&o->limit, o->memory)) {
+        fprintf(stderr, "zouma explain: --memory %s is not a size; 8G and 512M are\n", o->memory);
+        return 2;
+    }
+    int device = zm_app_device("explain", o->device, false);
+    if (device)
+        return device;
+#ifdef _OPENMP
+    if (o->threads)
+        omp_set_num_threads((int)o->threads);
+#endif
+    char *model = o->model ? strdup(o->model) : zm_model_bundled();
+    if (!model) {
+        fprintf(
+            stderr,
+            "zouma explain: the bundled model is not beside the program; give one with -m DIR or set ZOUMA_MODEL\n");
+        return 1;
+    }
+    if (o->seed < 0)
+        o->seed = zm_app_seed();
+    zm_app_catch_signals();
+    zm_status s = run_on(o, model, &err);
+    free(model);
+    return s ? zm_app_report("explain", &err) : 0;
+}
+
+int zm_cmd_explain(int argc, char **argv)
+{
+    static const char usage
+        [] = "\"PROMPT\" [-o page.html] [options]",
+   help[] =
+        "Write one page that shows how this very clip comes to be: tokens, noise levels, the picture at each step,\n"
+        "which region attends to which word, guidance, and the cost of each part.  English and Chinese.";
+    options o = {.out = "page.html", .seed = -1};
+    const char *words[1];
+    const zm_arg args[] = {
+        {"--output", 'o', ZM_ARG_STR, &o.out, 0, 0, "FILE", "the page [page.html]"},
+        {"--model", 'm', ZM_ARG_STR, &o.model, 0, 0, "MODEL",
+         "model directory, or one file of a transformer [the bundled one]"},
+        {"--text-encoder", 0, ZM_ARG_STR, &o.files.text_encoder, 0, 0, "FILE", "this one instead of the model's"},
+        {"--vae", 0, ZM_ARG_STR, &o.files.vae, 0, 0, "FILE", "video autoencoder"},
+        {"--low-noise", 0, ZM_ARG_STR, &o.files.low_noise, 0, 0, "FILE", "second expert of a Wan 2.2 A14B model"},
+        {"--tokenizer", 0, ZM_ARG_STR, &o.files.tokenizer, 0, 0, "FILE", "tokenizer.json or spiece.model"},
+        {"--size", 0, ZM_ARG_SIZE, o.size, 0, 0, "WxH", "pixels [the model's own]"},
+        {"--frames", 0, ZM_ARG_INT, &o.frames, 1, 4097, "N", "frames, at most what the model makes at once [its own]"},
+        {"--fps", 0, ZM_ARG_FLOAT, &o.fps, 0.1, 240, "N", "frames per second"},
+        {"--steps", 0, ZM_ARG_INT, &o.steps, 1, 1000, "N", "denoising steps"},
+        {"--guidance", 0, ZM_ARG_FLOAT, &o.guidance, 0.01, 100, "G", "how strictly to follow the prompt; 1: none"},
+        {"--negative", 0, ZM_ARG_STR, &o.negative, 0, 0, "TEXT", "what to steer away from"},
+        {"--seed", 0, ZM_ARG_INT, &o.seed, 0, 9e15, "N", "same seed, same clip [a new one each time]"},
+        {"--solver", 0, ZM_ARG_STR, &o.solver, 0, 0, "NAME", "unipc, dpmpp or euler"},
+        {"--shift", 0, ZM_ARG_FLOAT, &o.shift, 0.01, 1000, "S", "of the noise schedule"},
+        {"--pictures", 0, ZM_ARG_INT, &o.pictures, 1, 100, "N",
+         "steps whose predictions are decoded [all up to 24; 5 where the model does not stay in memory]"},
+        {"--memory", 0, ZM_ARG_STR, &o.memory, 0, 0, "SIZE",
+         "stay under 8G, 512M ... while the clip is made [what is free]"},
+        {"--threads", 0, ZM_ARG_INT, &o.threads, 1, 1024, "N", "processor threads [all]"},
+        ZM_ARG_DEVICE(&o.device),
+        {"--json", 0, ZM_ARG_FLAG, &o.json, 0, 0, NULL, "print one JSON object with path, seed and every setting"},
+        {"--quiet", 0, ZM_ARG_FLAG, &o.quiet, 0, 0, NULL, "no progress"},
+    };
+    int n = zm_args_parse(argc, argv, args, sizeof args / sizeof *args, words, 1, usage, help);
+    if (n < 0)
+        return n == -1 ? 2 : 0;
+    if (n == 0) {
+        fprintf(stderr, "zouma explain: what should the video show?  usage: zouma explain %s\n", usage);
+        return 2;
+    }
+    o.prompt = words[0];
+    return run(&o);
+}
