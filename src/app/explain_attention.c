@@ -108,7 +108,7 @@ static void all_blocks(zm_html *h, const zm_explain_page *p)
     zm_html_f(h, "<div class=\"panel all\"><table class=\"maps\"><thead><tr><th></th>");
     for (int i = 0; i < x->keys; i++) {
         zm_html_f(h, "<th>");
-        zm_html_both(h, "latent frame", "潜变量帧");
+        zm_html_both(h, "latent frame", "潜帧");
         zm_html_f(h, " %d<img alt=\"frame\" src=\"", x->key_latent[i] + 1);
         zm_html_png(h, &x->key[i]);
         zm_html_f(h, "\" /></th>");
@@ -142,7 +142,7 @@ static void one_block(zm_html *h, const zm_explain_page *p, int block)
     int n = x->columns < BLOCK_COLUMNS_MAX ? x->columns : BLOCK_COLUMNS_MAX;
     zm_html_f(h, "<div class=\"panel b%d\"><h3>", block);
     zm_html_both(h, "Block", "第");
-    zm_html_f(h, " %d <span lang=\"zh\">块</span></h3><div class=\"tiles\">", block + 1);
+    zm_html_f(h, " %d <span lang=\"zh\">层</span></h3><div class=\"tiles\">", block + 1);
     for (int c = 0; c < n; c++) {
         range r = range_of(x, rows, cells, c);
         zm_html_f(h, "<figure>");
@@ -170,7 +170,7 @@ static void panels(zm_html *h, const zm_explain_page *p)
     for (int b = 0; b < x->blocks; b++)
         zm_html_f(h, "<input type=\"radio\" name=\"block\" id=\"block%d\" />", b);
     zm_html_f(h, "<p class=\"tabs\"><label class=\"la\" for=\"block-all\">");
-    zm_html_both(h, "all blocks", "所有块");
+    zm_html_both(h, "all blocks", "所有层");
     zm_html_f(h, "</label>");
     for (int b = 0; b < x->blocks; b++)
         zm_html_f(h, " <label class=\"l%d\" for=\"block%d\">%d</label>", b, b, b + 1);
@@ -222,9 +222,9 @@ void zm_explain_attention(zm_html *h, const zm_explain_page *p)
         "offers a key k. The weights softmax(q k<sup>T</sup>) say how much of each token's value the patch takes: cross-attention "
         "(arXiv:1706.03762). For a patch they sum to 1. These are the weights that made this clip: the means over heads, blocks and steps "
         "of the branch with the prompt, computed by the very kernel that the network runs.",
-        "在 Transformer 的每一块里（arXiv:2212.09748），潜变量的每个小块提出一个问题（向量 q），文本的每个词元给出一个键 k。"
+        "在变换器的每一层里（arXiv:2212.09748），潜变量的每个小块提出一个问题（向量 q），文本的每个词元给出一个键 k。"
         "权重 softmax(q k<sup>T</sup>) 表示这个小块从每个词元取多少内容：这就是交叉注意力（arXiv:1706.03762）。对一个小块，权重之和为 1。"
-        "下面就是生成这段视频时的权重：有提示词的那一支对注意力头、块和步的平均，由网络自己运行的同一个内核算出。");
+        "下面就是生成这段视频时的权重：有提示词的那一支对注意力头、层和步的平均，由网络自己运行的同一个内核算出。");
     zm_html_f(
         h,
         "<div class=\"two\"><p lang=\"en\">Each map covers %lld x %lld patches of a latent frame. Colours run from 0 to the word's own largest "
@@ -239,9 +239,9 @@ void zm_explain_attention(zm_html *h, const zm_explain_page *p)
         x->columns > shown(x) ? " Only the first tokens are drawn." : "");
     zm_html_f(
         h,
-        "<p lang=\"zh\">每张图覆盖一帧潜变量的 %lld x %lld 个小块。颜色从 0 到这个词自己的最大权重，所以不同词的图比较的是位置，不是强弱；"
+        "<p lang=\"zh\">每张图覆盖一个潜帧的 %lld x %lld 个小块。颜色从 0 到这个词自己的最大权重，所以不同词的图比较的是位置，不是强弱；"
         "强弱写在词旁边：所有小块的平均、最小和最大。%s注意力说明信息从哪里读取，这是线索，并不证明因果。"
-        "选一个块，可以单独看它在中间一帧的注意力。%s</p></div>\n",
+        "选一层，可以单独看它在中间一个潜帧里的注意力。%s</p></div>\n",
         (long long)x->grid[1], (long long)x->grid[2],
         x->padded
             ? "<em>空行</em>是上下文剩下的部分，网络在训练时也会关注它们；&lt;/s&gt; 表示文本结束。没有内容可读时，两者常常被当作“看向别处”的地方。"
@@ -253,9 +253,9 @@ void zm_explain_attention(zm_html *h, const zm_explain_page *p)
     zm_html_two(
         h, "p",
         "Share of all attention, in percent, by step and by block. Each column is shaded by its own largest value.",
-        "占全部注意力的百分比，按步和按块。每一列按自己的最大值着色。");
+        "占全部注意力的百分比，按步和按层。每一列按自己的最大值着色。");
     zm_html_f(h, "<div class=\"tables\">");
     table(h, p, x->step_share, x->steps, "step", "步");
-    table(h, p, x->block_share, x->blocks, "block", "块");
+    table(h, p, x->block_share, x->blocks, "block", "层");
     zm_html_f(h, "</div></section>\n");
 }

@@ -64,7 +64,7 @@ static void parts_table(zm_html *h, const zm_explain_page *p)
     const zm_memory_phase *phase = x->memory.phase;
     part row[PARTS] = {part_of(&phase[ZM_PHASE_TEXT], "text encoder: both texts, once", "文本编码器：两段文字，一次",
                                x->text_s, phase[ZM_PHASE_TEXT].flops),
-                       part_of(&phase[ZM_PHASE_DENOISE], "transformer: all steps", "Transformer：所有步",
+                       part_of(&phase[ZM_PHASE_DENOISE], "transformer: all steps", "变换器：所有步",
                                sum_of(x, false, -1), sum_of(x, true, -1)),
                        part_of(&phase[ZM_PHASE_DECODE], "autoencoder: latent to frames", "自编码器：潜变量到画面",
                                x->decode_s, phase[ZM_PHASE_DECODE].flops),
@@ -127,7 +127,7 @@ static void step_table(zm_html *h, const zm_explanation *x)
     zm_html_amount(h, seconds / x->steps, "s");
     zm_html_f(h, " and ");
     zm_html_amount(h, flops / x->steps, "FLOP");
-    zm_html_f(h, ".</p><p lang=\"zh\">一步是 %d 支、每支 %lld 个小块穿过 %d 个块；平均 ",
+    zm_html_f(h, ".</p><p lang=\"zh\">一步是 %d 支、每支 %lld 个小块穿过 %d 层；平均 ",
               x->r.guidance == 1 && x->r.guidance_low == 1 ? 1 : 2, (long long)x->memory.tokens, x->blocks);
     zm_html_amount(h, seconds / x->steps, "s");
     zm_html_f(h, "、");
@@ -177,7 +177,7 @@ void zm_explain_cost(zm_html *h, const zm_explain_page *p)
         "part's intermediate results take. Time of the transformer is that of its own operations: what looking on takes is left "
         "out. Times belong to this machine and moment; arithmetic does not.",
         "在生成这段视频时测量。运算量是矩阵乘法、卷积和注意力的乘法与加法次数（FLOP）；参数是训练中学到的数；权重和工作内存是它们以及一个部分的中间结果占用的字节。"
-        "Transformer 的时间只算它自己的运算，不包括观察所花的时间。时间属于这台机器和这一刻，运算量则不然。");
+        "变换器的时间只算它自己的运算，不包括观察所花的时间。时间属于这台机器和这一刻，运算量则不然。");
     parts_table(h, p);
     zm_html_f(
         h,

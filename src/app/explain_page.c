@@ -53,7 +53,7 @@ static void tokens(zm_html *h, const zm_explain_page *p)
         p->m->config.dit.text_dim);
     zm_html_f(
         h,
-        "<p lang=\"zh\">%d 个词元（最多 %d 个），词表共 %zu 个。文本编码器（%d 层的 Transformer，arXiv:1910.10683）把每个词元变成 %d "
+        "<p lang=\"zh\">%d 个词元（最多 %d 个），词表共 %zu 个。文本编码器（%d 层的变换器，arXiv:1910.10683）把每个词元变成 %d "
         "个数的向量，这个向量了解它的邻居：“球”旁边的“红”和单独的“红”并不相同。</p></div>\n",
         x->tokens, p->m->config.dit.text_len, zm_tokenizer_count(p->m->tokenizer), p->m->config.text.num_layers,
         p->m->config.dit.text_dim);
@@ -118,7 +118,7 @@ static void facts(zm_html *h, const zm_explain_page *p)
     zm_html_f(h, "<dd>%llu</dd>", (unsigned long long)x->r.seed);
     fact(h, "steps, solver", "步数、求解器");
     zm_html_f(h, "<dd>%d, %s</dd>", x->steps, x->r.solver);
-    fact(h, "guidance, shift", "引导、shift");
+    fact(h, "guidance, shift", "引导、偏移");
     zm_html_f(h, "<dd>%.4g, %.4g</dd></dl>\n", x->r.guidance, x->r.shift);
 }
 
@@ -167,7 +167,7 @@ static void head(zm_html *h, const zm_explain_page *p)
     facts(h, p);
     zm_html_two(
         h, "p",
-        "Everything on this page was recorded while this very clip was made: no picture is drawn, no figure is an example.",
+        "Everything on this page was recorded while this very clip was made: no picture is a sketch, no figure an example.",
         "本页的一切都是在生成这段视频时记录下来的：没有一张图是示意图，没有一个数字是举例。");
     zm_html_f(h, "</div></div>\n");
     way(h, p->x);
@@ -180,12 +180,8 @@ static void command(zm_html *h, const zm_explain_page *p, const char *name, cons
 {
     zm_html_f(h, "zouma %s", name);
     for (int i = 0; i < p->argc; i++) {
-        bool option = p->argv[i][0] == '-' && i + 1 < p->argc;
         zm_html_f(h, " ");
-        if (option && strspn(p->argv[i] + 1, "abcdefghijklmnopqrstuvwxyz-") + 1 == strlen(p->argv[i]))
-            zm_html_text(h, p->argv[i]);
-        else
-            zm_html_shell(h, p->argv[i]);
+        zm_html_shell(h, p->argv[i]);
         if (!i)
             zm_html_f(h, " -o ");
         if (!i)
@@ -212,14 +208,14 @@ static void again(zm_html *h, const zm_explain_page *p)
     command(h, p, "generate", "clip.apng");
     zm_html_f(h, " --scale 1</code></pre>\n");
     static const char *const terms[][3] = {
-        {"rectified flow", "整流流", "arXiv:2209.03003, arXiv:2210.02747"},
-        {"diffusion transformer", "扩散 Transformer", "arXiv:2212.09748"},
+        {"rectified flow", "校正流", "arXiv:2209.03003, arXiv:2210.02747"},
+        {"diffusion transformer", "扩散变换器", "arXiv:2212.09748"},
         {"attention", "注意力", "arXiv:1706.03762"},
         {"attention maps over pictures", "画面上的注意力图", "arXiv:2208.01626, arXiv:2210.04885"},
         {"guidance", "引导", "arXiv:2207.12598"},
         {"latent diffusion", "潜空间扩散", "arXiv:2112.10752"},
         {"UniPC, DPM-Solver++", "UniPC、DPM-Solver++", "arXiv:2302.04867, arXiv:2211.01095"},
-        {"shift of noise levels", "噪声水平的 shift", "arXiv:2403.03206"},
+        {"shift of noise levels", "噪声水平的偏移", "arXiv:2403.03206"},
         {"tokens", "词元", "arXiv:1804.10959"},
         {"text encoder (T5)", "文本编码器（T5）", "arXiv:1910.10683"},
         {"positions by rotation", "旋转位置编码", "arXiv:2104.09864"},

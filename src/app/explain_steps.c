@@ -17,7 +17,7 @@ static void noise_text(zm_html *h)
         "noise (rectified flow, arXiv:2209.03003, arXiv:2210.02747). The network looks at the mixture, is told &#963;, and answers "
         "with the <em>velocity</em> v = noise &#8722; clip: the direction from clip to noise. Walking the other way removes noise.",
         "视频从纯噪声开始，噪声由种子（seed）决定。噪声水平 &#963; 表示还剩多少噪声：1 是纯噪声，0 是完成的视频。"
-        "两者之间是直线混合：x = (1 &#8722; &#963;) &#183; 视频 + &#963; &#183; 噪声（整流流，arXiv:2209.03003、arXiv:2210.02747）。"
+        "两者之间是直线混合：x = (1 &#8722; &#963;) &#183; 视频 + &#963; &#183; 噪声（校正流，arXiv:2209.03003、arXiv:2210.02747）。"
         "网络看到混合物和 &#963;，回答<em>速度</em> v = 噪声 &#8722; 视频，也就是从视频指向噪声的方向。反方向走，噪声就减少。");
 }
 
@@ -32,7 +32,7 @@ static void shift_text(zm_html *h, const zm_explanation *x, const zm_solver *s)
         x->r.shift, s->name, s->order, s->paper, x->steps + 1);
     zm_html_f(
         h,
-        "<p lang=\"zh\">虚线是均匀的步长。<em>shift</em> %.4g 把它弯曲：&#963;&#8242; = s&#963; / (1 + (s &#8722; 1)&#963;)（arXiv:2403.03206），"
+        "<p lang=\"zh\">虚线是均匀的步长。<em>偏移</em>（shift）%.4g 把它弯曲：&#963;&#8242; = s&#963; / (1 + (s &#8722; 1)&#963;)（arXiv:2403.03206），"
         "在噪声很强、布局还没有定下来的地方多走几步。求解器 <code>%s</code>（%d 阶；%s）根据见过的速度决定每一步走多远。"
         "这次运行实际用到的 %d 个水平：</p></div>\n",
         x->r.shift, s->name, s->order, s->paper, x->steps + 1);
@@ -60,7 +60,7 @@ static void noise_levels(zm_html *h, const zm_explain_page *p)
         for (int i = 0; i <= x->steps; i++)
             level[i] = i < x->steps ? x->step[i].sigma : x->sigma_end;
         const zm_explain_line lines[] = {
-            {even.sigma, x->steps + 1, 12, "&#963; with shift 1", "shift 为 1 时的 &#963;"},
+            {even.sigma, x->steps + 1, 12, "&#963; with shift 1", "偏移为 1 时的 &#963;"},
             {level, x->steps + 1, 1, "&#963; of this run, by steps done", "这次运行的 &#963;（横轴：已走的步数）"}};
         zm_explain_lines(h, lines, 2, 0, 1, true);
     }
@@ -128,7 +128,7 @@ static void strip(zm_html *h, const zm_explain_page *p)
     zm_html_f(
         h,
         "<p lang=\"zh\">网络看不到像素。它处理的是<em>潜变量</em>：%d x %d x %d 个格子（帧、行、列），每格 %d 个数。"
-        "第一列是网络真正看到的东西：中间一帧潜变量的 %d 个数里的三个，画成红、绿、蓝。%s</p></div>\n",
+        "第一列是网络真正看到的东西：中间一个潜帧的 %d 个数里的三个，画成红、绿、蓝。%s</p></div>\n",
         x->size.frames, x->size.height, x->size.width, x->size.z, x->size.z,
         x->views < x->steps ? "有些步没有画出来。" : "");
     zm_html_f(h, "<table class=\"strip\"><thead><tr><th>");

@@ -89,6 +89,11 @@ void zm_html_text(zm_html *h, const char *text)
 
 void zm_html_shell(zm_html *h, const char *word)
 {
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:-";
+    if (*word && !word[strspn(word, plain)]) {
+        zm_html_text(h, word);
+        return;
+    }
     zm_html_text(h, "'");
     for (size_t i = 0, n = strlen(word); i < n;) {
         if (word[i] == '\'') {

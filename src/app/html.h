@@ -23,7 +23,7 @@ void zm_html_f(zm_html *h, const char *fmt, ...) ZM_PRINTF(2, 3);
 /* Any bytes as text or attribute value: < > & " ' escaped; what is no UTF-8, no character of XML or a control character
  * becomes U+FFFD. */
 void zm_html_text(zm_html *h, const char *text);
-/* As above as one word of a POSIX shell, in single quotes. */
+/* As above as one word of a POSIX shell, in single quotes where it needs them. */
 void zm_html_shell(zm_html *h, const char *word);
 /* <TAG lang="en">..</TAG><TAG lang="zh">..</TAG>, one beside the other where there is room; markup of our own. */
 void zm_html_two(zm_html *h, const char *tag, const char *english, const char *chinese);

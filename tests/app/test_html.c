@@ -100,6 +100,9 @@ int main(void)
     check(write_text, "\xef\xbf\xbe\xc2\x85", "\xef\xbf\xbd\xef\xbf\xbd");
     check(write_text, "红色的球\n", "红色的球\n");
     check(write_shell, "it's; rm -r", "&#39;it&#39;\\&#39;&#39;s; rm -r&#39;");
+    check(write_shell, "", "&#39;&#39;");
+    check(write_shell, "96x64", "96x64");
+    check(write_shell, "~/a b", "&#39;~/a b&#39;");
     test_random();
     char *got = written(write_amounts, NULL);
     tap_equal_str(got, " 0 s; 1.23 ms; 1.00 s; 12.3 s; 999 s; 1.00 ks; 1.23 Ms; 5.50 Ts; 100 ns", "amounts");
