@@ -6,7 +6,7 @@
 #include "app/explain_page.h"
 #include "app/explain_plot.h"
 
-enum { COLUMNS_MAX = 48, BLOCK_COLUMNS_MAX = 24 };
+enum { COLUMNS_MAX = 48, TILES_MAX = 512 /* of all blocks together */ };
 
 static int shown(const zm_explanation *x)
 {
@@ -139,7 +139,8 @@ static void one_block(zm_html *h, const zm_explain_page *p, int block)
     const zm_explanation *x = p->x;
     int64_t cells = x->grid[1] * x->grid[2];
     const float *rows = x->block_map + block * cells * x->columns;
-    int n = x->columns < BLOCK_COLUMNS_MAX ? x->columns : BLOCK_COLUMNS_MAX;
+    int n = shown(x), most = TILES_MAX / x->blocks > 12 ? TILES_MAX / x->blocks : 12;
+    n = n < most ? n : most;
     zm_html_f(h, "<div class=\"panel b%d\"><h3>", block);
     zm_html_both(h, "Block", "第");
     zm_html_f(h, " %d <span lang=\"zh\">层</span></h3><div class=\"tiles\">", block + 1);

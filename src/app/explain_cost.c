@@ -8,6 +8,7 @@ typedef struct part {
     const char *english, *chinese;
     double seconds, flops;       /* flops < 0: not counted */
     double weights, work, count; /* bytes, bytes, numbers */
+    double file;                 /* bytes written; 0: none */
 } part;
 
 enum { PARTS = 4 };
@@ -71,6 +72,7 @@ static void parts_table(zm_html *h, const zm_explain_page *p)
                        {.english = "writing the clip as a file",
                         .chinese = "把视频写成文件",
                         .seconds = p->encode_s,
+                        .file = (double)p->clip_bytes,
                         .flops = -1,
                         .weights = -1,
                         .work = -1,
@@ -91,6 +93,10 @@ static void parts_table(zm_html *h, const zm_explain_page *p)
     for (int i = 0; i < PARTS; i++) {
         zm_html_f(h, "<tr><th scope=\"row\">");
         zm_html_both(h, row[i].english, row[i].chinese);
+        if (row[i].file > 0) {
+            zm_html_f(h, ": ");
+            zm_html_amount(h, row[i].file, "B");
+        }
         zm_html_f(h, "</th>");
         cell(h, row[i].seconds, seconds, "s");
         cell(h, row[i].flops, flops, "FLOP");

@@ -31,6 +31,14 @@ static void chips(zm_html *h, const zm_explain_page *p)
     zm_html_f(h, "</p>\n");
 }
 
+static bool has_bytes(const zm_explain_page *p)
+{
+    for (int i = 0; i < p->x->tokens; i++)
+        if (zm_tokenizer_type(p->m->tokenizer, p->x->token[i].id) == ZM_PIECE_BYTE)
+            return true;
+    return false;
+}
+
 static void tokens(zm_html *h, const zm_explain_page *p)
 {
     const zm_explanation *x = p->x;
@@ -41,9 +49,14 @@ static void tokens(zm_html *h, const zm_explain_page *p)
         h, "p",
         "A network knows no letters. The sentence is cut into pieces that were frequent in training, and each piece is a number of the "
         "vocabulary (unigram language model, arXiv:1804.10959); &#9601; marks a space, &lt;/s&gt; the end.",
-        "网络不认识字母。句子被切成训练中常见的片段，每个片段是词表里的一个编号（unigram 语言模型，arXiv:1804.10959）；"
+        "网络不认识字母。句子被切成训练中常见的词片，每个词片是词表里的一个编号（unigram 语言模型，arXiv:1804.10959）；"
         "&#9601; 表示空格，&lt;/s&gt; 表示结束。");
     chips(h, p);
+    if (has_bytes(p))
+        zm_html_two(
+            h, "p",
+            "Pieces like <code>&lt;0xE8&gt;</code> are single bytes: a character without a piece of its own falls apart into them.",
+            "像 <code>&lt;0xE8&gt;</code> 这样的词片是单个字节：没有自己词片的字会拆成几个字节。");
     zm_html_f(
         h,
         "<div class=\"two\"><p lang=\"en\">%d tokens of at most %d, out of a vocabulary of %zu. A text encoder (a transformer of "

@@ -81,10 +81,12 @@ const char *const zm_explain_style[] = {
     "border-radius:2px 2px 0 0}"
     ".terms{grid-template-columns:max-content 1fr;margin-top:1.4rem}",
     /* narrow windows and paper */
-    "@media (max-width:820px){.two,.top,.plots{grid-template-columns:minmax(0,1fr)}h1{font-size:1.5rem}main{padding:1rem}"
+    "@media screen and (max-width:820px){.two,.top,.plots{grid-template-columns:minmax(0,1fr)}h1{font-size:1.5rem}main{padding:1rem}"
     ".maps tbody th{width:6rem;padding-right:.4rem}.maps small{white-space:normal}.cost{display:block;overflow-x:auto}}"
     "@media print{:root{--bg:#fff;--fg:#000;--soft:#444;--line:#bbb;--card:#f4f4f4}.languages{display:none}body{font-size:10.5pt}"
     "main{max-width:none;padding:0}h2,h3{break-after:avoid}tr,figure,.way,pre{break-inside:avoid}.tabs{display:none}"
+    ".tables{overflow:visible}.shades{table-layout:fixed;width:100%}.shades td{min-width:0;padding:1px 2px;font-size:5.5pt}"
+    ".shades thead th{writing-mode:vertical-rl;padding:2px}.shades tbody th{padding:1px 2px}.top{grid-template-columns:1fr 1fr}"
     "*{print-color-adjust:exact;-webkit-print-color-adjust:exact}}",
     NULL,
 };

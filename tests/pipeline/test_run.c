@@ -179,12 +179,22 @@ static void on_note(void *user, const char *sentence)
     snprintf(o->note, sizeof o->note, "%s", sentence);
 }
 
+static const zm_network_look *look; /* of the next runs */
+
+static void on_attention(void *user, int block, const float *map, int64_t tokens, int rows, int stride)
+{
+    double sum = 0;
+    for (int r = 0; r < rows; r++)
+        sum += (double)map[(tokens - 1) * stride + r];
+    *(int *)user += block >= 0 && fabs(sum - 1) < 1e-5;
+}
+
 static zm_status shoot(zm_model *m, zm_request r, const zm_saving *saving, int stop_after, bool one_by_one, outcome *o,
                        zm_error *err)
 {
     static const zm_supplied given = {.context = {context[0], context[1]}, .rows = {5, 7}};
     zm_generator *g = NULL;
-    zm_generator_options opt = {.one_by_one = one_by_one};
+    zm_generator_options opt = {.one_by_one = one_by_one, .look = look};
     *o = (outcome){.stop_after = stop_after};
     zm_watch w = {.user = o, .step = on_step, .frame = on_frame, .note = on_note, .saving = saving, .stop = &o->stop};
     r.supplied = &given;
@@ -224,6 +234,13 @@ static void test_ways(const char *what, zm_model *m, zm_request r)
     tap_ok(!s && one.frames == FRAMES, "%s: a clip %s", what, err.text);
     s = shoot(m, r, NULL, 0, false, &two, &err);
     tap_ok(!s && same(&one, &two), "%s: the same again, parts kept %s", what, err.text);
+    int maps = 0;
+    const zm_network_look looks = {.user = &maps, .attention = on_attention};
+    look = &looks;
+    s = s ? s : shoot(m, r, NULL, 0, false, &two, &err);
+    look = NULL;
+    tap_ok(!s && same(&one, &two), "%s: the same while attention is looked at %s", what, err.text);
+    tap_equal_i64(maps, STEPS * m->config.dit.num_layers, "maps whose columns sum to 1");
     zm_request other = r;
     other.seed++;
     s = s ? s : shoot(m, other, NULL, 0, false, &two, &err);
