@@ -20,6 +20,10 @@ for name in clip.mp4 clip.webm clip.gif clip.apng clip.png; do
     refuses "files may hold 2 KiB: $name" 1 "$name" "$dir/$name" limited 4 "$zouma" generate -m "$tiny" -o "$dir/$name" \
         "a red ball bounces" $clip_options --quiet
 done
+for blocks in 4 100; do # the clip that goes into the page, and the page
+    refuses "files may hold $blocks blocks: page.html" 1 "page.html" "$dir/page.html" limited $blocks "$zouma" explain -m "$tiny" \
+        -o "$dir/page.html" "a red ball bounces" --quiet
+done
 refuses "files may hold 2 KiB: world" 1 "File too large|write failed|cannot" "$dir/w/000001.mp4" limited 4 "$zouma" world "$dir/w" \
     --clips 1 --size 320x192 --quiet
 tiny_config "$dir/again.yaml" vae "$dir/again"

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include "pipeline/explain.h"
+#include "pipeline/explain_tokens.h"
 
 enum { FRAMES = 9, SIDE = 32, STEPS = 3, ROWS = 64 };
 
@@ -317,6 +317,42 @@ static void test_refused(zm_model *m)
     zm_explanation_release(&x);
 }
 
+/* A prompt that is cut in the middle of a word that nobody knows, and words inside others. */
+static void test_tokens(zm_model *m)
+{
+    zm_error err = {0};
+    char prompt[4096] = "";
+    zm_explanation x = {.r = {.prompt = prompt}};
+    int balls = m->config.dit.text_len - 4;
+    for (int i = 0; i < balls; i++)
+        strcat(prompt, "ball ");
+    strcat(prompt, "zyzzyvaqwertyzyzzyva");
+    zm_status s = zm_explain_tokenise(&x, m, &err);
+    if (tap_ok(!s, "a long prompt %s", err.text)) {
+        int strange = 0;
+        for (int i = 0; i < x.tokens; i++)
+            strange += x.token[i].unknown;
+        tap_equal_i64(x.tokens, m->config.dit.text_len, "it is cut");
+        tap_ok(x.whole > x.tokens, "of %d tokens", x.whole);
+        tap_ok(strange >= 2 && strange <= 3 && x.token[x.tokens - 2].unknown,
+               "what is left of the word is marked: %d tokens", strange);
+    }
+    zm_explanation_release(&x);
+    strcpy(prompt, "a red ball");
+    x = (zm_explanation){.r = {.prompt = prompt}};
+    s = zm_explain_tokenise(&x, m, &err);
+    int strange = 0;
+    for (int i = 0; i < x.tokens; i++)
+        strange += x.token[i].unknown;
+    tap_ok(!s && !x.unknown && strange == 0 && x.tokens == 4, "words that are known are not marked %s", err.text);
+    zm_explanation_release(&x);
+    strcpy(prompt, "a \xff ball");
+    x = (zm_explanation){.r = {.prompt = prompt}};
+    s = zm_explain_tokenise(&x, m, &err);
+    tap_ok(s == ZM_E_FORMAT, "%s", err.text);
+    zm_explanation_release(&x);
+}
+
 int main(void)
 {
     zm_rng rng = net_seed();
@@ -335,6 +371,7 @@ int main(void)
     test_clip(m, "unipc", 3);
     test_clip(m, "euler", 1);
     test_refused(m);
+    test_tokens(m);
     zm_model_close(m);
     return tap_done();
 }
