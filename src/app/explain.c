@@ -142,8 +142,9 @@ static void tell_command(job *j)
 {
     const options *o = j->o;
     const zm_request *r = &j->x.r;
-    char *size = j->number[j->numbers++];
+    char *size = j->number[j->numbers++], *seed = j->number[j->numbers++];
     snprintf(size, sizeof *j->number, "%dx%d", r->width, r->height);
+    snprintf(seed, sizeof *j->number, "%" PRIu64, r->seed);
     word(j, NULL, o->prompt);
     word(j, "--model", o->model);
     word(j, "--text-encoder", o->files.text_encoder);
@@ -156,7 +157,7 @@ static void tell_command(job *j)
     number(j, "--steps", r->steps);
     number(j, "--guidance", r->guidance);
     number(j, "--shift", r->shift);
-    number(j, "--seed", (double)r->seed);
+    word(j, "--seed", seed);
     word(j, "--solver", r->solver);
     if (*r->negative)
         word(j, "--negative", r->negative);

@@ -75,4 +75,6 @@ same_clip() # NAME [OPTIONS]
 same_clip "as it comes" --steps 3
 same_clip "without guidance, other sizes" --steps 2 --guidance 1 --size 64x32 --frames 5 --solver euler --shift 1 --threads 1
 present "guidance off is said" "Guidance was 1"
+"$zouma" explain "a ball" -o "$page" --steps 1 --frames 1 --seed 8999999999999999 --pictures 1 --quiet 2>"$dir/err.txt" || cat "$dir/err.txt"
+present "every digit of a seed" "--seed 8999999999999999"
 finish
