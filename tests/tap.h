@@ -8,6 +8,15 @@
 #include <stdio.h>
 #include <string.h>
 
+/* 1 under the address sanitizer: what repeats a check of numbers alone may be done less often there. */
+#ifdef __has_feature
+#define TAP_SANITIZED __has_feature(address_sanitizer)
+#elif defined __SANITIZE_ADDRESS__
+#define TAP_SANITIZED 1
+#else
+#define TAP_SANITIZED 0
+#endif
+
 static int tap_count, tap_failed;
 
 #define tap_ok(cond, ...) tap_ok_at((cond) ? 1 : 0, #cond, __FILE__, __LINE__, __VA_ARGS__)

@@ -66,7 +66,30 @@ static double psnr_of(const clips *c, size_t all)
     return 10 * log10(255.0 * 255.0 * (double)all / fmax(c->error, 1e-9));
 }
 
-static zm_status run_tiers(zm_bench *b, zm_generator *g, zm_request *r, clips *c, double *best, zm_error *err)
+/* What a tier has to beat: the same number of evaluations spent on fewer, even steps. */
+static zm_status run_fewer(zm_bench *b, zm_model *m, const zm_request *r, clips *c, int steps, double best,
+                           zm_error *err)
+{
+    zm_generator *g = NULL;
+    zm_request fewer = *r;
+    char shape[112];
+    double seconds;
+    fewer.steps = steps;
+    fewer.quality = zm_qualities[0].name;
+    zm_status s = zm_generator_new(&g, m, &fewer, NULL, err);
+    if (!s)
+        s = run_tier(g, &fewer, c, &seconds, err);
+    if (!s) {
+        snprintf(shape, sizeof shape, "(%s in %d even steps, %.2fx, PSNR %.1f dB)", fewer.quality, steps,
+                 best / seconds, psnr_of(c, c->used));
+        zm_bench_keep(b, "quality", "f32", seconds, 0, shape);
+    }
+    zm_generator_free(g);
+    return s;
+}
+
+static zm_status run_tiers(zm_bench *b, zm_model *m, zm_generator *g, zm_request *r, clips *c, double *best,
+                           zm_error *err)
 {
     double seconds;
     zm_status s = run_tier(g, r, c, &seconds, err); /* once beforehand */
@@ -77,12 +100,15 @@ static zm_status run_tiers(zm_bench *b, zm_generator *g, zm_request *r, clips *c
         r->quality = zm_qualities[i].name;
         s = run_tier(g, r, c, &seconds, err);
         *best = i ? *best : seconds;
+        int evaluations = (c->evaluated + CLIPS / 2) / CLIPS;
         if (i)
             snprintf(psnr, sizeof psnr, ", PSNR %.1f dB", psnr_of(c, c->used));
         snprintf(shape, sizeof shape, "%s: %d steps, %.0f %% evaluated, %.2fx%s", r->quality, r->steps,
                  100.0 * c->evaluated / fmax(c->steps, 1), *best / seconds, psnr);
         if (!s)
             zm_bench_keep(b, "quality", "f32", seconds, 0, shape);
+        if (!s && i)
+            s = run_fewer(b, m, r, c, evaluations, *best, err);
     }
     return s;
 }
@@ -117,9 +143,9 @@ static zm_status run_all(zm_bench *b, zm_model *m, zm_request *r, zm_error *err)
     if (!s && !(c.best = malloc(c.frame * (size_t)r->frames * CLIPS)))
         s = zm_fail(err, ZM_E_NOMEM, "no memory for %d clips", CLIPS);
     if (!s)
-        s = run_tiers(b, g, r, &c, &best, err);
+        s = run_tiers(b, m, g, r, &c, &best, err);
     zm_generator_free(g);
-    if (!s)
+    if (!s && zm_precision_runs(ZM_PRECISION_INT8))
         s = run_int8(b, m, r, &c, best, err);
     free(c.best);
     return s;

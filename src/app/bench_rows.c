@@ -54,7 +54,7 @@ void zm_bench_keep(zm_bench *b, const char *name, const char *dtype, double seco
         return;
     zm_bench_row *r = &b->row[b->n++];
     *r = (zm_bench_row){.name = name,
-                        .dtype = dtype,
+                        .dtype = strcmp(dtype, "f32") ? dtype : zm_backend_arithmetic(),
                         .ms = 1e3 * seconds,
                         .gflop = 1e-9 * flops,
                         .rss_mb = 1e-6 * (double)zm_rss_bytes()};
@@ -142,9 +142,9 @@ static zm_status gemm(zm_bench *b, zm_error *err)
     zm_status s = ZM_OK;
     for (size_t i = 0; !s && i < sizeof types / sizeof *types; i++)
         s = gemm_one(b, types[i], ZM_PRECISION_F32, 1024, 1024, 1024, err);
-    if (!s)
+    if (!s && zm_precision_runs(ZM_PRECISION_INT8))
         s = gemm_one(b, ZM_F32, ZM_PRECISION_INT8, 1024, 1024, 1024, err);
-    for (zm_precision p = ZM_PRECISION_F32; !s && p <= ZM_PRECISION_INT8; p++)
+    for (zm_precision p = ZM_PRECISION_F32; !s && p <= ZM_PRECISION_INT8 && zm_precision_runs(p); p++)
         s = gemm_one(b, ZM_F32, p, 480, b->dit.ffn_dim, b->dit.dim, err);
     return s;
 }
@@ -242,7 +242,7 @@ static zm_status dit_block_in(zm_bench *b, zm_precision p, zm_error *err)
 static zm_status dit_block(zm_bench *b, zm_error *err)
 {
     zm_status s = dit_block_in(b, ZM_PRECISION_F32, err);
-    return s ? s : dit_block_in(b, ZM_PRECISION_INT8, err);
+    return s || !zm_precision_runs(ZM_PRECISION_INT8) ? s : dit_block_in(b, ZM_PRECISION_INT8, err);
 }
 
 static zm_status text_encode(zm_bench *b, zm_error *err)

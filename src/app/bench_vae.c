@@ -122,7 +122,7 @@ zm_status zm_bench_vae_decode(zm_bench *b, zm_error *err)
     zm_status s = ZM_OK;
     snprintf(shape, sizeof shape, "[1,%d,%d,%d,%d] to a clip, a latent frame at a time, %d band%s", b->latent_frames,
              b->latent_height, b->latent_width, b->vae.z_dim, (int)b->bands, b->bands > 1 ? "s" : "");
-    for (zm_precision p = ZM_PRECISION_F32; !s && p <= ZM_PRECISION_INT8; p++) {
+    for (zm_precision p = ZM_PRECISION_F32; !s && p <= ZM_PRECISION_INT8 && zm_precision_runs(p); p++) {
         zm_peak_rss_restart();
         s = zm_bench_vae_time(b, p, b->latent_frames, b->latent_height, b->latent_width, 3, &seconds, &flops, err);
         if (s)

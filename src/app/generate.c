@@ -367,6 +367,11 @@ static int run(options *o)
     int device = zm_app_device("generate", o->device, false);
     if (device)
         return device;
+    if (!zm_precision_runs(o->in)) {
+        fprintf(stderr, "zouma generate: --precision %s runs on the CPU only; leave it away with --device %s\n",
+                o->precision, o->device);
+        return 2;
+    }
 #ifdef _OPENMP
     if (o->threads)
         omp_set_num_threads((int)o->threads);

@@ -12,6 +12,8 @@ typedef struct zm_exec zm_exec;
 typedef enum { ZM_PRECISION_F32, ZM_PRECISION_INT8 } zm_precision;
 const char *zm_precision_name(zm_precision p); /* "f32", "int8" */
 bool zm_precision_parse(zm_precision *out, const char *name);
+/* Whether the default device runs graphs in it: a card has its own ways (zm_backend_use), not int8. */
+bool zm_precision_runs(zm_precision p);
 
 /* Where a graph runs.  The default is the CPU until zm_backend_use says otherwise. */
 typedef enum { ZM_DEVICE_DEFAULT, ZM_DEVICE_CPU, ZM_DEVICE_CUDA } zm_device;
@@ -39,7 +41,8 @@ typedef struct zm_exec_size {
 ZM_MUST zm_status zm_exec_measure(zm_exec_size *out, zm_graph *g, const zm_exec_options *opt, zm_error *err);
 
 /* Plan memory for g (finished, borrowed until free), choose a kernel for every node and prepare it.
- * ZM_E_NOMEM: the plan does not fit in memory; ZM_E_MISSING: a weight that int8 wants now has no data.
+ * ZM_E_NOMEM: the plan does not fit in memory; ZM_E_MISSING: a weight that int8 wants now has no data;
+ * ZM_E_UNSUPPORTED: the device does not run this precision.
  * opt NULL: defaults. */
 ZM_MUST zm_status zm_exec_new(zm_exec **out, zm_graph *g, const zm_exec_options *opt, zm_error *err);
 void zm_exec_free(zm_exec *x);
@@ -65,6 +68,8 @@ zm_device zm_backend_device(void);
 bool zm_device_parse(zm_device *out, const char *name);
 /* A sentence part for reports: "cpu" or the name of the card. */
 const char *zm_backend_name(void);
+/* What its products of f32 are computed in: "f32" or "bf16". */
+const char *zm_backend_arithmetic(void);
 /* Bytes of the default device that are free; 0 on the CPU, which base/mapfile.h knows. */
 size_t zm_backend_room(void);
 /* External memory was written by the host: copies of it on devices are old.  Nothing to do on the CPU. */

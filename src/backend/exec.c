@@ -38,6 +38,16 @@ const char *zm_backend_name(void)
     return standing == ZM_DEVICE_CUDA ? zm_cuda_name() : "cpu";
 }
 
+const char *zm_backend_arithmetic(void)
+{
+    return standing == ZM_DEVICE_CUDA && zm_cuda_compute() == ZM_BF16 ? "bf16" : "f32";
+}
+
+bool zm_precision_runs(zm_precision p)
+{
+    return p == ZM_PRECISION_F32 || standing == ZM_DEVICE_CPU;
+}
+
 size_t zm_backend_room(void)
 {
     return standing == ZM_DEVICE_CUDA ? zm_cuda_room() : 0;

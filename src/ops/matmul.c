@@ -83,6 +83,9 @@ static zm_status matmul_shape(const zm_tensor *node, zm_shape *shape, zm_dtype *
     return ZM_OK;
 }
 
+/* Rows that share one reading of b: to read one value of a block type is to widen the whole block. */
+enum { REFERENCE_ROWS = 32 };
+
 static void matmul_reference(const zm_tensor *node)
 {
     product p = product_of(node);
@@ -91,14 +94,19 @@ static void matmul_reference(const zm_tensor *node)
     const float *bias = node->n_in > 2 && node->in[2] ? node->in[2]->data : NULL;
     float *y = node->data;
     for (int64_t z = 0; z < p.batch; z++)
-        for (int64_t i = 0; i < p.m; i++)
+        for (int64_t from = 0; from < p.m; from += REFERENCE_ROWS)
             for (int64_t j = 0; j < p.n; j++) {
-                double sum = bias ? bias[j] : 0;
+                int64_t rows = p.m - from < REFERENCE_ROWS ? p.m - from : REFERENCE_ROWS;
+                double sum[REFERENCE_ROWS];
+                for (int64_t i = 0; i < rows; i++)
+                    sum[i] = bias ? bias[j] : 0;
                 for (int64_t k = 0; k < p.k; k++) {
-                    double left = a[z * p.a_step + (p.ta ? k * p.m + i : i * p.k + k)];
-                    sum += left * zm_read_f32(b, z * p.b_step + (p.tb ? j * p.k + k : k * p.n + j));
+                    double right = zm_read_f32(b, z * p.b_step + (p.tb ? j * p.k + k : k * p.n + j));
+                    for (int64_t i = 0; i < rows; i++)
+                        sum[i] += right * a[z * p.a_step + (p.ta ? k * p.m + from + i : (from + i) * p.k + k)];
                 }
-                y[(z * p.m + i) * p.n + j] = zm_unary_value((zm_unary_kind)node->attr.i[2], (float)sum);
+                for (int64_t i = 0; i < rows; i++)
+                    y[(z * p.m + from + i) * p.n + j] = zm_unary_value((zm_unary_kind)node->attr.i[2], (float)sum[i]);
             }
 }
 

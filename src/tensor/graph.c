@@ -54,11 +54,9 @@ size_t zm_tensor_bytes(const zm_tensor *t)
     return bytes;
 }
 
-float zm_read_f32(const zm_tensor *t, int64_t i)
+float zm_read_stored(const zm_tensor *t, int64_t i)
 {
     switch (t->dtype) {
-    case ZM_F32:
-        return ((const float *)t->data)[i];
     case ZM_F16:
         return zm_f16_to_f32(((const uint16_t *)t->data)[i]);
     case ZM_BF16:

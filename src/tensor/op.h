@@ -40,6 +40,10 @@ struct zm_op {
 #define ZM_CASES(array) .cases = (array), .n_cases = (int)(sizeof(array) / sizeof *(array))
 
 /* Weight element reads for references that accept every weight type (zm_dtype_is_weight): element i of t. */
-float zm_read_f32(const zm_tensor *t, int64_t i);
+float zm_read_stored(const zm_tensor *t, int64_t i);
+static inline float zm_read_f32(const zm_tensor *t, int64_t i)
+{
+    return t->dtype == ZM_F32 ? ((const float *)t->data)[i] : zm_read_stored(t, i);
+}
 
 #endif

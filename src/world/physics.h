@@ -16,6 +16,8 @@ typedef struct zm_body_state {
 /* Steps per second. */
 #define ZM_PHYSICS_HZ 240
 
+/* false: this build has no Chipmunk, and zm_physics_new always returns NULL. */
+bool zm_physics_here(void);
 /* NULL when out of memory. */
 zm_physics *zm_physics_new(const zm_scene *s);
 void zm_physics_free(zm_physics *p);

@@ -52,6 +52,10 @@ zm_status zm_world_open(zm_world **out, const zm_scene *s, const zm_world_option
         return zm_fail(err, ZM_E_USAGE, "world: size %dx%d is outside of 16..4096", o.width, o.height);
     if (!(o.fps >= 0.5f && o.fps <= 240))
         return zm_fail(err, ZM_E_USAGE, "world: %g frames per second is outside of 0.5..240", (double)o.fps);
+    if (!zm_physics_here())
+        return zm_fail(err, ZM_E_UNSUPPORTED,
+                       "world: this build has no physics, it was made without Chipmunk; "
+                       "building again where chipmunk-dev is installed brings it");
     zm_status st = check_scene(s, err);
     if (st)
         return st;

@@ -142,7 +142,7 @@ typedef struct zm_truth {
 
 /* A running world, for streams of any length.  One thread at a time; different worlds in different threads. */
 typedef struct zm_world zm_world;
-/* ZM_E_USAGE: size or frame rate out of range; ZM_E_NOMEM.  On failure *out is NULL. */
+/* ZM_E_USAGE: size or frame rate out of range; ZM_E_UNSUPPORTED: a build without physics; ZM_E_NOMEM.  On failure *out is NULL. */
 ZM_MUST zm_status zm_world_open(zm_world **out, const zm_scene *s, const zm_world_options *opt, zm_error *err);
 void zm_world_close(zm_world **w);
 /* Draw the next frame (the first call draws time 0).

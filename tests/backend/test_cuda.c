@@ -234,6 +234,22 @@ static void rounded_operands(const zm_op *op, uint64_t seed)
     }
 }
 
+/* A card is asked for what it does not do. */
+static void refuses_int8(void)
+{
+    zm_error err = {0};
+    float w[48] = {0};
+    zm_exec *x = NULL;
+    zm_graph *g = zm_graph_new();
+    zm_tensor *in = zm_input(g, ZM_F32, ZM_SHAPE(5, 8), "in");
+    zm_output(g, zm_linear(g, in, zm_external(g, ZM_F32, ZM_SHAPE(6, 8), w, "w"), NULL, ZM_IDENTITY));
+    zm_exec_options opt = {.precision = ZM_PRECISION_INT8};
+    tap_ok(!zm_graph_finish(g, &err) && zm_exec_new(&x, g, &opt, &err) == ZM_E_UNSUPPORTED && !x,
+           "int8 is refused, not ignored: %s", err.text);
+    tap_ok(!zm_precision_runs(ZM_PRECISION_INT8) && zm_precision_runs(ZM_PRECISION_F32), "and said beforehand");
+    zm_graph_free(g);
+}
+
 int main(void)
 {
     zm_error err = {0};
@@ -250,7 +266,9 @@ int main(void)
     every_op_has_a_kernel();
     for (int pieces = 0; pieces < 2; pieces++) {
         zm_gpu_host_install(pieces);
-        tap_ok(!zm_backend_use(ZM_DEVICE_CUDA, true, &err), "products of bf16");
+        tap_ok(!zm_backend_use(ZM_DEVICE_CUDA, true, &err) && !strcmp(zm_backend_arithmetic(), "bf16"),
+               "products of bf16");
+        refuses_int8();
         rounded_operands(&zm_op_matmul, 11);
         rounded_operands(&zm_op_conv, 12);
         rounded_operands(&zm_op_conv_grad_x, 13);

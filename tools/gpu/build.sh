@@ -41,7 +41,7 @@ plan()
 {
     for f in src/*/*.c src/backend/*/*.c tests/ops/test_ops.c; do
         case $f in
-        src/media/*_ffmpeg.c | src/media/ffmpeg.c | src/backend/cpu/dnnl_*.c | src/backend/cuda/driver_none.c) ;;
+        src/media/*_ffmpeg.c | src/media/ffmpeg.c | src/backend/cpu/dnnl_*.c | src/backend/cuda/driver_none.c | src/world/physics_none.c) ;;
         src/backend/cpu/simd_*.c)
             for l in $levels; do
                 eval "more=\${$l:-}"

@@ -66,6 +66,9 @@ static bool needs_host(const zm_tensor *t, const zm_gpu_op *op)
 static zm_status prepare(cuda_exec **out, zm_graph *g, const zm_exec_options *opt, zm_error *err)
 {
     *out = NULL;
+    if (opt && opt->precision != ZM_PRECISION_F32)
+        return zm_fail(err, ZM_E_UNSUPPORTED, "%s runs on the CPU only; on a card products are bf16 or f32",
+                       zm_precision_name(opt->precision));
     int n = zm_graph_size(g);
     cuda_exec *x = calloc(1, sizeof *x);
     if (!x)
