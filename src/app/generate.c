@@ -36,6 +36,8 @@ typedef struct options {
     double strength;
     zm_arg_list loras;
     zm_precision in; /* precision */
+    const char *interval;
+    double guided[2]; /* of `interval` */
     double save_every;
     bool backward, loop, preview, json, quiet, resume, keep_latents;
     size_t limit; /* bytes of --memory; 0: what the system can spare */
@@ -65,10 +67,11 @@ static void print_json(const job *j, const zm_film_about *a, const zm_writer_opt
         "height", a->height, "frames", (json_int_t)sh->frames, "fps", r->fps, "scale", w->scale, "steps", r->steps,
         "guidance", r->guidance, "shift", r->shift, "solver", r->solver, "quality", r->quality, "seed",
         (json_int_t)r->seed, "seconds", seconds, "peak_rss_bytes", (json_int_t)zm_peak_rss_bytes());
-    json_t *more = json_pack("{s:I, s:i, s:s?, s:s?, s:s?, s:s?, s:s?, s:b, s:s?, s:s}", "made_frames",
-                             (json_int_t)a->made, "windows", a->windows, "image", o->image, "last", o->last, "extend",
-                             o->extend, "join", o->join, "video", o->video, "backward", o->backward, "storyboard",
-                             o->storyboard, "precision", zm_precision_name(r->precision));
+    json_t *more =
+        json_pack("{s:I, s:i, s:s?, s:s?, s:s?, s:s?, s:s?, s:b, s:s?, s:s, s:[ff]}", "made_frames",
+                  (json_int_t)a->made, "windows", a->windows, "image", o->image, "last", o->last, "extend", o->extend,
+                  "join", o->join, "video", o->video, "backward", o->backward, "storyboard", o->storyboard, "precision",
+                  zm_precision_name(r->precision), "guidance_interval", r->guidance_from, r->guidance_to);
     if (more && o->video)
         json_object_set_new(more, "strength", json_real(zm_film_strength(j->film)));
     char *text = out && more && !json_object_update(out, more) ? json_dumps(out, JSON_REAL_PRECISION(9)) : NULL;
@@ -217,6 +220,8 @@ static zm_status prepare(job *j, zm_error *err)
                            .fps = fps,
                            .steps = (int)o->steps,
                            .guidance = o->guidance,
+                           .guidance_from = o->guided[0],
+                           .guidance_to = o->guided[1],
                            .shift = o->shift,
                            .solver = o->solver,
                            .quality = o->quality,
@@ -342,6 +347,13 @@ static const char *wrong_together(const options *o)
     return NULL;
 }
 
+static bool interval_of(options *o)
+{
+    int end = 0;
+    return sscanf(o->interval, "%lf-%lf%n", &o->guided[0], &o->guided[1], &end) == 2 && !o->interval[end] &&
+           o->guided[0] >= 0 && o->guided[0] < o->guided[1] && o->guided[1] <= 1;
+}
+
 static int run(options *o)
 {
     zm_error err = {0};
@@ -352,6 +364,12 @@ static int run(options *o)
     }
     if (o->precision && !zm_precision_parse(&o->in, o->precision)) {
         fprintf(stderr, "zouma generate: there is no precision \"%s\"; f32 and int8 can be chosen\n", o->precision);
+        return 2;
+    }
+    if (o->interval && !interval_of(o)) {
+        fprintf(stderr,
+                "zouma generate: --guidance-interval %s is not two noise levels from 0 to 1; 0.2-0.9 would be\n",
+                o->interval);
         return 2;
     }
     if (!o->storyboard && !o->prompt[strspn(o->prompt, " \t\r\n")]) {
@@ -431,6 +449,8 @@ int zm_cmd_generate(int argc, char **argv)
         {"--steps", 0, ZM_ARG_INT, &o.steps, 1, 1000, "N", "denoising steps: more is finer and slower"},
         {"--guidance", 0, ZM_ARG_FLOAT, &o.guidance, 0.01, 100, "G",
          "how strictly to follow the prompt; 1 switches guidance off"},
+        {"--guidance-interval", 0, ZM_ARG_STR, &o.interval, 0, 0, "LO-HI",
+         "noise levels, 0 to 1, between which guidance works; the steps beyond cost half [0-1]"},
         {"--negative", 0, ZM_ARG_STR, &o.negative, 0, 0, "TEXT", "what to steer away from"},
         {"--seed", 0, ZM_ARG_INT, &o.seed, 0, 9e15, "N", "same seed, same clip [a new one each time]"},
         {"--solver", 0, ZM_ARG_STR, &o.solver, 0, 0, "NAME", "unipc, dpmpp or euler"},

@@ -8,8 +8,12 @@
 
 zm_status zm_denoise_open(zm_denoise *d, const zm_request *r, const zm_latent_size *size, zm_error *err)
 {
-    *d = (zm_denoise){
-        .solver = zm_solver_find(r->solver), .size = *size, .guidance = r->guidance, .guidance_low = r->guidance_low};
+    *d = (zm_denoise){.solver = zm_solver_find(r->solver),
+                      .size = *size,
+                      .guidance = r->guidance,
+                      .guidance_low = r->guidance_low,
+                      .guidance_from = r->guidance_from,
+                      .guidance_to = r->guidance_to};
     zm_skip_begin(&d->skip, zm_quality_find(r->quality));
     zm_status s = zm_schedule_build(&d->schedule, zm_schedule_find(d->solver->schedule), r->steps, r->shift, err);
     if (s)
@@ -93,10 +97,18 @@ static void turn(float *out, const float *in, int by, const zm_latent_size *z)
     memcpy(out, out + n * each, (size_t)each * sizeof *out);
 }
 
-/* What the network answers at this step. */
-static zm_status ask(zm_denoise *d, zm_network *n, const zm_latent_plan *plan, double t, double guidance, float *v,
-                     zm_error *err)
+/* The guidance scale at a timestep: 1, none, beyond its interval. */
+static double guidance_at(const zm_denoise *d, const zm_network *n, double t)
 {
+    if (t < 1000 * d->guidance_from || t > 1000 * d->guidance_to)
+        return 1;
+    return zm_network_is_high(n, t) ? d->guidance : d->guidance_low;
+}
+
+/* What the network answers at this step. */
+static zm_status ask(zm_denoise *d, zm_network *n, const zm_latent_plan *plan, double t, float *v, zm_error *err)
+{
+    double guidance = guidance_at(d, n, t);
     const float *x = d->slot[ZM_SLOT_X];
     int by = zm_latent_plan_turn(plan, d->next), around = d->size.frames - 1;
     if (!d->turned)
@@ -113,13 +125,14 @@ static zm_status velocity(zm_denoise *d, zm_network *n, const zm_latent_plan *pl
 {
     float *x = d->slot[ZM_SLOT_X], *v = d->slot[ZM_SLOT_V], **seen = d->seen;
     double t = d->schedule.timestep[d->next];
-    bool high = zm_network_is_high(n, t);
     int64_t each = d->size.each;
     size_t bytes = (size_t)each * sizeof *v;
     if (!seen[0])
-        return ask(d, n, plan, t, high ? d->guidance : d->guidance_low, v, err);
-    if (d->skip.seen && high != zm_network_is_high(n, d->skip.timestep[0]))
-        zm_skip_begin(&d->skip, d->skip.quality); /* another expert: what the first one answered says nothing */
+        return ask(d, n, plan, t, v, err);
+    double before = d->skip.timestep[0];
+    if (d->skip.seen && (zm_network_is_high(n, t) != zm_network_is_high(n, before) ||
+                         guidance_at(d, n, t) != guidance_at(d, n, before)))
+        zm_skip_begin(&d->skip, d->skip.quality); /* another expert or guidance: the answers before say nothing */
     bool skip = zm_skip_step(&d->skip, d->next - d->first, d->schedule.steps - d->first,
                              distance(x, seen[ZM_SEEN_BEFORE], each), distance(seen[ZM_SEEN_V1], NULL, each));
     memcpy(seen[ZM_SEEN_BEFORE], x, bytes);
@@ -129,7 +142,7 @@ static zm_status velocity(zm_denoise *d, zm_network *n, const zm_latent_plan *pl
             v[i] = seen[ZM_SEEN_V1][i] + slope * (seen[ZM_SEEN_V1][i] - seen[ZM_SEEN_V2][i]);
         return ZM_OK;
     }
-    zm_status s = ask(d, n, plan, t, high ? d->guidance : d->guidance_low, v, err);
+    zm_status s = ask(d, n, plan, t, v, err);
     if (s)
         return s;
     zm_skip_saw(&d->skip, t, distance(v, seen[ZM_SEEN_V1], each), distance(x, seen[ZM_SEEN_X1], each));

@@ -112,6 +112,7 @@ zm_status zm_identity_of(zm_identity *out, const zm_request *r, const zm_model *
     zm_identity_add(out, "steps", "%d", r->steps);
     zm_identity_add(out, "guidance", "%.9g", r->guidance);
     zm_identity_add(out, "guidance at low noise", "%.9g", r->guidance_low);
+    zm_identity_add(out, "noise levels of guidance", "%.9g-%.9g", r->guidance_from, r->guidance_to);
     zm_identity_add(out, "shift", "%.9g", r->shift);
     zm_identity_add(out, "solver", "%s", r->solver);
     zm_identity_add(out, "quality", "%s", r->quality);

@@ -303,7 +303,8 @@ zm_status zm_network_velocity(zm_network *n, const zm_latent_plan *plan, const f
     tell_time(n, plan, timestep);
     zm_exec_write(e->exec, e->in.x, n->joined);
     zm_exec_write(e->exec, e->in.time, n->time);
-    for (int first = 0; first < n->opt.branches; first += n->batch) {
+    int branches = guidance == 1 && n->batch == 1 ? 1 : n->opt.branches;
+    for (int first = 0; first < branches; first += n->batch) {
         write_branch(n, e, first);
         s = zm_exec_run(e->exec, err);
         if (s)
@@ -313,10 +314,10 @@ zm_status zm_network_velocity(zm_network *n, const zm_latent_plan *plan, const f
     }
     const float *cond = n->both, *uncond = cond + n->size.each;
     if (n->opt.look && n->opt.look->branches)
-        n->opt.look->branches(n->opt.look->user, cond, n->opt.branches == 1 ? NULL : uncond, n->size.each);
+        n->opt.look->branches(n->opt.look->user, cond, branches == 1 ? NULL : uncond, n->size.each);
     float scale = (float)guidance;
     for (int64_t i = 0; i < n->size.each; i++)
-        v[i] = n->opt.branches == 1 ? cond[i] : uncond[i] + scale * (cond[i] - uncond[i]);
+        v[i] = guidance == 1 || branches == 1 ? cond[i] : uncond[i] + scale * (cond[i] - uncond[i]);
     return ZM_OK;
 }
 

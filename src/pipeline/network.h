@@ -32,7 +32,8 @@ bool zm_network_is_high(const zm_network *n, double timestep);
  * are made once, at the first velocity of each expert.  ZM_E_NOMEM. */
 ZM_MUST zm_status zm_network_begin(zm_network *n, const zm_contexts *contexts, zm_error *err);
 
-/* v [F,H,W,z] = uncond + guidance (cond - uncond)  of x [F,H,W,z] at a timestep (Ho & Salimans 2022, eq. 6).  Frames
+/* v [F,H,W,z] = uncond + guidance (cond - uncond)  of x [F,H,W,z] at a timestep (Ho & Salimans 2022, eq. 6); guidance 1: cond,
+ * and where branches go one by one the other is not computed.  Frames
  * that the plan gives are told as timestep 0.  Opens the expert it needs and, unless the model keeps its parts, drops
  * the other one. */
 ZM_MUST zm_status zm_network_velocity(zm_network *n, const zm_latent_plan *plan, const float *x, double timestep,

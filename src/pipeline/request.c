@@ -143,6 +143,8 @@ static void fill_in(zm_request *r, const zm_model *m)
     if (r->guidance_low <= 0)
         r->guidance_low = r->guidance > 0 ? r->guidance : c->sampling.guidance_low;
     r->guidance = r->guidance > 0 ? r->guidance : c->sampling.guidance;
+    if (r->guidance_from == 0 && r->guidance_to == 0)
+        r->guidance_to = 1;
     r->shift = r->shift > 0 ? r->shift : c->sampling.shift;
     r->solver = r->solver ? r->solver : c->sampling.solver;
     r->quality = r->quality ? r->quality : zm_qualities[0].name;
@@ -160,6 +162,10 @@ zm_status zm_request_resolve(zm_request *r, const zm_model *m, zm_error *err)
         return zm_fail(err, ZM_E_USAGE, "there is no solver \"%s\"; unipc, dpmpp and euler can be chosen", r->solver);
     if (!zm_quality_find(r->quality))
         return zm_fail(err, ZM_E_USAGE, "there is no quality \"%s\"; best, good and draft can be chosen", r->quality);
+    if (!(r->guidance_from >= 0 && r->guidance_from < r->guidance_to && r->guidance_to <= 1))
+        return zm_fail(err, ZM_E_USAGE,
+                       "guidance from noise level %g to %g is no interval; levels go from 0, no noise, up to 1",
+                       r->guidance_from, r->guidance_to);
     if (r->frames < 1 || r->frames > FRAMES_MAX)
         return zm_fail(err, ZM_E_USAGE, "%d frames; 1 to %d are possible", r->frames, FRAMES_MAX);
     if (r->steps < 1 || r->steps > ZM_SCHEDULE_MAX_STEPS)

@@ -46,6 +46,9 @@ typedef struct zm_request {
     int steps;
     double guidance;     /* classifier-free guidance scale (Ho & Salimans 2022, eq. 6); 1: none; 0: the model's */
     double guidance_low; /* of the low-noise expert; 0: guidance where that is given, else the model's */
+    /* Noise levels, 0 to 1, between which guidance works (Kynkaanniemi et al. 2024, arXiv:2404.07724); beyond them only
+     * the prompt's branch is computed.  Both 0: everywhere. */
+    double guidance_from, guidance_to;
     double shift;
     const char *solver;
     const char *quality;    /* of sample/skip.h's table: how many evaluations may be left out; NULL: "best", none */

@@ -7,7 +7,7 @@
 const zm_quality zm_qualities[] = {
     {"best", 0, 0, "every step is computed"},
     {"good", 0.1, 5, "steps are left out where hardly anything changes"},
-    {"draft", 0.15, 4, "as many steps as possible are left out"},
+    {"draft", 0.12, 4, "as many steps as possible are left out"},
 };
 const size_t zm_quality_count = sizeof zm_qualities / sizeof *zm_qualities;
 

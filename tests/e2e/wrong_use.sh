@@ -19,6 +19,7 @@ refuses "an unknown option" 2 "unknown option --sedd.*did you mean --seed" "$out
 refuses "an option without its value" 2 "--seed needs a value" "$out" make "a ball" --seed
 refuses "a number that is none" 2 "--steps is \"many\"" "$out" make "a ball" --steps many
 refuses "a number out of range" 2 "--steps" "$out" make "a ball" --steps 0
+refuses "an interval that is none" 2 "not two noise levels" "$out" make "a ball" --guidance-interval 0.9-0.2
 refuses "a size that is none" 2 "--size is \"32by32\"" "$out" make "a ball" --size 32by32
 refuses "a memory that is none" 2 "--memory lots is not a size" "$out" make "a ball" --memory lots
 refuses "two prompts" 2 "one argument too many" "$out" make a ball

@@ -386,6 +386,28 @@ static void fill_inputs(void)
         image[i] = zm_rng_range(&g, -1, 1);
 }
 
+/* Beyond its interval guidance is off, and its branch is left out. */
+static void test_interval(zm_model *m)
+{
+    static outcome whole, part;
+    zm_error err = {0};
+    zm_request r = ask("unipc");
+    zm_status s = shoot(m, r, NULL, 0, true, &whole, &err);
+    r.guidance_to = 1;
+    s = s ? s : shoot(m, r, NULL, 0, true, &part, &err);
+    tap_ok(!s && same(&whole, &part), "guidance from 0 to 1 is guidance %s", err.text);
+    r.guidance_from = 0.9; /* the last three of five steps are below */
+    s = s ? s : shoot(m, r, NULL, 0, true, &part, &err);
+    tap_ok(!s && !same(&whole, &part), "guidance above a noise level of 0.9 is something else %s", err.text);
+    r.guidance_from = 0.0001, r.guidance_to = 0.0002; /* no step is there */
+    s = s ? s : shoot(m, r, NULL, 0, false, &part, &err);
+    r.guidance = 1, r.guidance_from = r.guidance_to = 0;
+    s = s ? s : shoot(m, r, NULL, 0, false, &whole, &err);
+    tap_ok(!s && same(&whole, &part), "guidance nowhere is none %s", err.text);
+    r.guidance_from = 0.6, r.guidance_to = 0.4;
+    tap_ok(shoot(m, r, NULL, 0, false, &part, &err) == ZM_E_USAGE, "an interval that ends before it begins: %s", err.text);
+}
+
 int main(void)
 {
     char template[] = "/tmp/zouma-run-XXXXXX";
@@ -413,6 +435,9 @@ int main(void)
     draft.quality = "draft";
     test_resume("draft", m, draft, false);
     test_refused(m);
+    test_interval(m);
+    draft.guidance_from = 0.3, draft.guidance_to = 0.9;
+    test_resume("draft, guidance in the middle", m, draft, true);
     zm_model_close(m);
 
     m = make_model("i2v", 4 + Z, true, false);
