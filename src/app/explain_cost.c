@@ -138,7 +138,17 @@ static void step_table(zm_html *h, const zm_explanation *x)
     zm_html_amount(h, seconds / x->steps, "s");
     zm_html_f(h, "、");
     zm_html_amount(h, flops / x->steps, "FLOP");
-    zm_html_f(h, "。</p></div>\n<table class=\"cost inner\"><tbody>\n");
+    zm_html_f(h, "。</p></div>\n");
+    zm_html_two(
+        h, "p",
+        "In every block each patch first looks at all other patches, so that a ball in one frame finds itself in the next "
+        "(self-attention); rotations of the vectors tell how far apart two patches are in time, height and width (arXiv:2104.09864). Then it "
+        "looks at the text (cross-attention). Then a small network works on each patch by itself. The noise level enters every "
+        "block as a scale and a shift. Linear maps stand before, between and after all of these; they hold the parameters.",
+        "在每一层里，每个小块先看所有其他小块，于是这一帧里的球能找到下一帧里的自己（自注意力）；向量的旋转告诉网络两个小块在时间、高、宽上相距多远"
+        "（arXiv:2104.09864）。然后看文字（交叉注意力），再由一个小网络单独处理每个小块。噪声水平以缩放和平移的形式进入每一层。"
+        "线性层在这一切的前后和中间，参数都在它们里面。");
+    zm_html_f(h, "<table class=\"cost inner\"><tbody>\n");
     for (int k = 0; k < ZM_WORK_COUNT; k++) {
         zm_html_f(h, "<tr><th scope=\"row\">");
         zm_html_both(h, name[k][0], name[k][1]);

@@ -131,6 +131,17 @@ static void strip(zm_html *h, const zm_explain_page *p)
         "第一列是网络真正看到的东西：中间一个潜帧的 %d 个数里的三个，画成红、绿、蓝。%s</p></div>\n",
         x->size.frames, x->size.height, x->size.width, x->size.z, x->size.z,
         x->views < x->steps ? "有些步没有画出来。" : "");
+    zm_html_f(
+        h,
+        "<div class=\"two\"><p lang=\"en\">The bridge between both is a video autoencoder (latent diffusion, arXiv:2112.10752). Its "
+        "encoder learnt to press %d x %d pixels of %d frames into one cell, its decoder to draw them from it; it looks back in "
+        "time, never ahead, so the first latent frame stands for one frame alone.</p>",
+        p->m->stride, p->m->stride, p->m->time_stride);
+    zm_html_f(
+        h,
+        "<p lang=\"zh\">两者之间的桥梁是视频自编码器（潜空间扩散，arXiv:2112.10752）。它的编码器学会把 %d x %d 像素、%d 帧压进一个格子，"
+        "解码器学会从格子里把它们画出来；它只看过去，不看将来，所以第一个潜帧只代表一帧画面。</p></div>\n",
+        p->m->stride, p->m->stride, p->m->time_stride);
     zm_html_f(h, "<table class=\"strip\"><thead><tr><th>");
     zm_html_both(h, "step", "步");
     zm_html_f(h, "</th><th>");

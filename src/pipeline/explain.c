@@ -340,6 +340,27 @@ static zm_status open_parts(lookout *l, zm_error *err)
     return s;
 }
 
+/* What looking takes beside the network: every head's weights of one block, every block's mean, and what is recorded. */
+static size_t look_bytes(const zm_explanation *x, const zm_model *m, int wanted)
+{
+    const zm_dit_config *c = &m->config.dit;
+    double patches = (double)x->size.frames * x->size.height * x->size.width /
+                     (c->patch_size[0] * c->patch_size[1] * c->patch_size[2]);
+    double rows = x->tokens + 9, views = wanted ? wanted : m->keep ? VIEWS : VIEWS_LARGE; /* rows: rounded up to 8 */
+    double branches = x->r.guidance == 1 && x->r.guidance_low == 1 ? 1 : 2;
+    double maps = branches * patches * rows * (2 * c->num_heads + c->num_layers);
+    return (size_t)(sizeof(float) * (maps + 2 * patches * rows + (views + 1) * (double)x->size.each));
+}
+
+/* The limit without that; 0 where there is none. */
+static size_t limit_of(const zm_explanation *x, const zm_model *m, const zm_explain_options *opt)
+{
+    size_t limit = opt->memory, look = look_bytes(x, m, opt->views);
+    if (!limit && !m->keep && zm_backend_device() == ZM_DEVICE_CPU)
+        limit = zm_memory_available();
+    return !limit || limit == SIZE_MAX ? 0 : limit > look ? limit - look : 1;
+}
+
 static zm_status look_on(lookout *l, zm_film *film, const zm_explain_options *opt, zm_error *err)
 {
     zm_explanation *x = l->x;
@@ -353,9 +374,9 @@ static zm_status look_on(lookout *l, zm_film *film, const zm_explain_options *op
     x->height = a->height;
     x->size = zm_latent_size_of(&x->r, l->m);
     x->steps = x->r.steps;
-    zm_status s = zm_generator_fit(&how, l->m, &x->r, opt->memory, err);
+    zm_status s = zm_explain_tokenise(x, l->m, err);
     if (!s)
-        s = zm_explain_tokenise(x, l->m, err);
+        s = zm_generator_fit(&how, l->m, &x->r, limit_of(x, l->m, opt), err);
     if (!s)
         s = allocate(l, opt->views, err);
     if (!s)
