@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
-#include <unistd.h>
 #ifdef _OPENMP
 #include <omp.h>
 #endif
@@ -322,7 +320,7 @@ static zm_status make_all(options *o, const char *model, zm_error *err)
     if (!s && o->seed < 0 && o->resume && (zm_state_seed(j.place, &seed) || zm_state_seed(j.state, &seed)))
         o->seed = (int64_t)seed;
     if (o->seed < 0)
-        o->seed = (int64_t)(((uint64_t)time(NULL) * 2654435761u ^ (uint64_t)getpid() << 16) & 0x7fffffff);
+        o->seed = zm_app_seed();
     if (!s)
         s = zm_model_open_with(&j.m, model, &o->files, err);
     if (!s)
