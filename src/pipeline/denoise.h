@@ -18,7 +18,7 @@ typedef struct zm_denoise {
     zm_schedule schedule;
     int first, next; /* steps: the run's first, and the one that comes next; schedule.steps: finished */
     zm_latent_size size;
-    float *slot[ZM_SLOT_COUNT]; /* [F,H,W,z]; NULL where the solver has no use for it */
+    float *slot[ZM_SLOT_COUNT];                                /* [F,H,W,z]; NULL where the solver has no use for it */
     double guidance, guidance_low, guidance_from, guidance_to; /* as in zm_request */
     zm_skip skip;
     float *seen[ZM_SEEN_COUNT]; /* [F,H,W,z]; NULL where every step is evaluated */

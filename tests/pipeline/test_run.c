@@ -405,7 +405,8 @@ static void test_interval(zm_model *m)
     s = s ? s : shoot(m, r, NULL, 0, false, &whole, &err);
     tap_ok(!s && same(&whole, &part), "guidance nowhere is none %s", err.text);
     r.guidance_from = 0.6, r.guidance_to = 0.4;
-    tap_ok(shoot(m, r, NULL, 0, false, &part, &err) == ZM_E_USAGE, "an interval that ends before it begins: %s", err.text);
+    tap_ok(shoot(m, r, NULL, 0, false, &part, &err) == ZM_E_USAGE, "an interval that ends before it begins: %s",
+           err.text);
 }
 
 int main(void)
