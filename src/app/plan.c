@@ -19,7 +19,7 @@
 static const double SHARE = 0.8;
 
 typedef struct options {
-    const char *model, *like, *memory;
+    const char *model, *like, *memory, *precision;
     int size[2];
     int64_t frames, steps;
     double seconds, fps, guidance;
@@ -66,6 +66,13 @@ static zm_status work_out(answer *a, const options *o, const zm_model_config *c,
     if (s)
         return s;
     a->fits = !zm_memory_plan_make(&a->plan, &a->size, limit, &a->refusal);
+    if (a->fits && a->plan.bands > 1) { /* decoding as it will be done */
+        int i = 0;
+        while (1 << i < a->plan.bands)
+            i++;
+        a->size.phase[ZM_PHASE_DECODE].work = a->size.band_work[i];
+        a->size.phase[ZM_PHASE_DECODE].flops = a->size.band_flops[i];
+    }
     a->all = a->flops = 0;
     for (int i = 0; i < ZM_PHASE_COUNT; i++) {
         double flops = a->size.phase[i].flops * steps_of(c, (zm_phase)i, steps);
@@ -75,7 +82,9 @@ static zm_status work_out(answer *a, const options *o, const zm_model_config *c,
     }
     int64_t latent = a->size.latent_frames * a->size.latent_height * a->size.latent_width * a->size.latent_channels;
     /* About 0.1 bit a pixel of H.264, and the run's state: the sample and its history. */
-    a->disk = (size_t)((double)r->width * r->height * r->frames * 0.1 / 8) + (size_t)latent * sizeof(float) * 5;
+    double pixels = (double)r->width * r->height * r->frames;
+    a->disk = (size_t)(pixels * 0.1 / 8) + (size_t)latent * sizeof(float) * 5;
+    a->disk += a->fits && a->plan.bands > 1 ? (size_t)(3 * pixels) : 0; /* pictures that wait for their last band */
     return ZM_OK;
 }
 
@@ -115,8 +124,9 @@ static void print(const answer *a, const zm_model_config *c, int steps)
     printf("  time           about %s at %.0f GFLOPS (%.0f %% of the sgemm rate measured just now)\n",
            time_text(a->all, t, sizeof t), SHARE * a->peak, 100 * SHARE);
     if (a->fits)
-        printf("  memory         %s of %s\n", zm_memory_text(zm_memory_peak(&a->plan), m, sizeof m),
-               zm_memory_text(a->plan.limit, n, sizeof n));
+        printf("  memory         %s of %s, decoding in %d band%s\n",
+               zm_memory_text(zm_memory_peak(&a->plan), m, sizeof m), zm_memory_text(a->plan.limit, n, sizeof n),
+               a->plan.bands, a->plan.bands > 1 ? "s" : "");
     else
         printf("  memory         %s\n", a->refusal.text);
     printf("  disk           %s, the run's state included\n", zm_memory_text(a->disk, m, sizeof m));
@@ -161,11 +171,12 @@ static zm_status print_json(const answer *a, const zm_model_config *c, int steps
                                   "all_bytes", (json_int_t)(a->size.base + p->owned + p->work + p->mapped)));
     }
     json_t *j =
-        json_pack("{s:s, s:i, s:i, s:i, s:i, s:I, s:f, s:f, s:I, s:I, s:b, s:f, s:I, s:o}", "model", c->name, "width",
-                  a->size.request.width, "height", a->size.request.height, "frames", a->size.request.frames, "steps",
-                  steps, "tokens", (json_int_t)a->size.tokens, "flops", a->flops, "seconds", a->all, "least_bytes",
-                  (json_int_t)zm_memory_least(&a->size), "all_bytes", (json_int_t)zm_memory_most(&a->size), "fits",
-                  a->fits, "peak_gflops", a->peak, "disk_bytes", (json_int_t)a->disk, "phases", phases);
+        json_pack("{s:s, s:i, s:i, s:i, s:i, s:I, s:f, s:f, s:I, s:I, s:b, s:i, s:f, s:I, s:o}", "model", c->name,
+                  "width", a->size.request.width, "height", a->size.request.height, "frames", a->size.request.frames,
+                  "steps", steps, "tokens", (json_int_t)a->size.tokens, "flops", a->flops, "seconds", a->all,
+                  "least_bytes", (json_int_t)zm_memory_least(&a->size), "all_bytes",
+                  (json_int_t)zm_memory_most(&a->size), "fits", a->fits, "bands", a->fits ? a->plan.bands : 0,
+                  "peak_gflops", a->peak, "disk_bytes", (json_int_t)a->disk, "phases", phases);
     char *text = j ? json_dumps(j, JSON_REAL_PRECISION(9)) : NULL;
     if (text)
         puts(text);
@@ -201,6 +212,8 @@ static zm_status plan(const options *o, zm_model_config *c, zm_error *err)
                                            : frames > 1 << 20 ? 1 << 20
                                                               : frames),
                            .guided = o->guidance != 1};
+    if (o->precision && !zm_precision_parse(&r.precision, o->precision))
+        return zm_fail(err, ZM_E_USAGE, "--precision %s is none of f32, int8", o->precision);
     int steps = o->steps ? (int)o->steps : c->sampling.steps;
     answer a = {0};
     zm_status s = check_size(&r, c, err);
@@ -235,6 +248,7 @@ int zm_cmd_plan(int argc, char **argv)
         {"--fps", 0, ZM_ARG_FLOAT, &o.fps, 0.1, 240, "N", "frames per second"},
         {"--steps", 0, ZM_ARG_INT, &o.steps, 1, 1000, "N", "denoising steps"},
         {"--guidance", 0, ZM_ARG_FLOAT, &o.guidance, 0.01, 100, "G", "1: without, in half the time"},
+        {"--precision", 0, ZM_ARG_STR, &o.precision, 0, 0, "f32|int8", "of denoising and decoding [f32]"},
         {"--memory", 0, ZM_ARG_STR, &o.memory, 0, 0, "SIZE", "8G, 512M ... [what is free]"},
         {"--json", 0, ZM_ARG_FLAG, &o.json, 0, 0, NULL, "one JSON object"},
     };

@@ -16,6 +16,7 @@
 #include <libavutil/cpu.h>
 #include <libswscale/swscale.h>
 
+#include "base/spool.h"
 #include "media/ffmpeg.h"
 #include "media/palette.h"
 
@@ -264,19 +265,10 @@ static zm_status start(zm_encoder *e, zm_error *err)
 
 static zm_status open_spool(zm_encoder *e, zm_error *err)
 {
-    size_t n = strlen(e->file) + 8;
-    char *name = malloc(n);
     e->palette = zm_palette_new();
-    if (!name || !e->palette) {
-        free(name);
+    if (!e->palette)
         return zm_fail(err, ZM_E_NOMEM, "%s: out of memory", e->opt.path);
-    }
-    snprintf(name, n, "%s.rgb", e->file);
-    e->spool = fopen(name, "w+b");
-    if (e->spool)
-        unlink(name);
-    free(name);
-    return e->spool ? ZM_OK : zm_fail(err, ZM_E_IO, "%s: cannot write a temporary beside it", e->opt.path);
+    return zm_spool_open(&e->spool, e->file, err);
 }
 
 zm_status zm_encoder_open(zm_encoder **out, const zm_encoder_options *opt, zm_error *err)

@@ -24,6 +24,7 @@ struct zm_params {
     int *slot; /* hash table of index + 1; 0 is empty */
     size_t slots;
     entry spare; /* what a failed declaration returns */
+    bool only_read;
     zm_error error;
 };
 
@@ -291,13 +292,16 @@ static size_t alignment_of(zm_dtype t)
 }
 
 /* Whether a parameter stays in its file, of this dtype. */
-static bool stays_mapped(const entry *e, zm_dtype t, bool all_f32)
+static bool stays_mapped(const zm_params *p, const entry *e, zm_dtype t, bool all_f32)
 {
+    if (p->only_read && t == ZM_F32)
+        return true;
     int64_t row = e->p.shape.rank ? e->p.shape.dim[e->p.shape.rank - 1] : 1;
     return e->p.matrix && !all_f32 && t != ZM_F64 && row % (int64_t)zm_dtype_block_elems(t) == 0;
 }
 
-static zm_status load_one(entry *e, const zm_weight *w, const zm_weight *scale, bool all_f32, zm_error *err)
+static zm_status load_one(const zm_params *p, entry *e, const zm_weight *w, const zm_weight *scale, bool all_f32,
+                          zm_error *err)
 {
     char got[96], want[96];
     const char *file = w->file ? w->file : "weights";
@@ -307,7 +311,7 @@ static zm_status load_one(entry *e, const zm_weight *w, const zm_weight *scale, 
     if (!zm_dtype_is_weight(w->dtype) && w->dtype != ZM_F64)
         return zm_fail(err, ZM_E_UNSUPPORTED, "%s: %s holds %s, a parameter must be floats or quantised", file, w->name,
                        zm_dtype_name(w->dtype));
-    bool mapped = stays_mapped(e, w->dtype, all_f32);
+    bool mapped = stays_mapped(p, e, w->dtype, all_f32);
     if (!mapped || (scale && e->p.shape.rank != 2))
         return convert(e, w, scale, err);
     forget(e);
@@ -329,6 +333,11 @@ static zm_status load_one(entry *e, const zm_weight *w, const zm_weight *scale, 
     return ZM_OK;
 }
 
+void zm_params_only_read(zm_params *p)
+{
+    p->only_read = true;
+}
+
 zm_status zm_params_load(zm_params *p, const zm_weights *w, const char *prefix, bool all_f32, zm_error *err)
 {
     if (p->error.code)
@@ -339,7 +348,7 @@ zm_status zm_params_load(zm_params *p, const zm_weights *w, const char *prefix, 
         const zm_weight *t;
         zm_status s = zm_weights_find(&t, w, name, err);
         if (!s)
-            s = load_one(p->at[i], t, zm_companion_scale(w, t), all_f32, err);
+            s = load_one(p, p->at[i], t, zm_companion_scale(w, t), all_f32, err);
         if (s)
             return s;
     }
@@ -362,7 +371,7 @@ zm_status zm_params_foresee(zm_params *p, const zm_weights *w, const char *prefi
         if (s)
             return s;
         zm_dtype type = t ? t->dtype : ZM_BF16;
-        bool stays = stays_mapped(e, type, all_f32);
+        bool stays = stays_mapped(p, e, type, all_f32);
         e->p.dtype = stays ? type : ZM_F32;
         if (!zm_dtype_bytes(&bytes, e->p.dtype, n) ||
             !zm_size_add(stays ? mapped : owned, stays ? *mapped : *owned, bytes))

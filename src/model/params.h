@@ -47,9 +47,11 @@ ZM_MUST zm_status zm_params_fill(zm_params *p, uint64_t seed, zm_error *err);
 struct zm_build;
 /* The same for those parameters alone that a graph under construction uses. */
 ZM_MUST zm_status zm_params_fill_used(zm_params *p, const struct zm_build *b, uint64_t seed, zm_error *err);
+/* Nobody will write the values: f32 tensors stay in their file even where f32 copies of all others are asked for. */
+void zm_params_only_read(zm_params *p);
 /* Bind every declared parameter to PREFIX+name in `w` (kept open by the caller as long as p lives).  Matrices stay
  * in their dtype, mapped, when their rows are whole blocks of it; everything else becomes f32.  all_f32: own f32 copies
- * (training).  Scales of 8-bit floats (format/companion.h) become factors of matrices that stay, and are multiplied into
+ * (training), but for f32 tensors that may stay (zm_params_only_read).  Scales of 8-bit floats (format/companion.h) become factors of matrices that stay, and are multiplied into
  * what becomes f32.  ZM_E_MISSING / ZM_E_SHAPE / ZM_E_UNSUPPORTED name file and tensor. */
 ZM_MUST zm_status zm_params_load(zm_params *p, const zm_weights *w, const char *prefix, bool all_f32, zm_error *err);
 /* What zm_params_load would do, from the headers alone: sets every parameter's dtype and leaves its data NULL.  *owned:

@@ -63,27 +63,45 @@ static void keep_reference(const zm_tensor *node)
 
 /* in: x [B,F,H,W,C], an external leaf [B,n,H,W,C], which is overwritten with x's last n frames (zeros in front when
  * there are fewer).  Its readers stand before it (T2), so the state is held once, not once per run.  out [1]: 0. */
-static const zm_op op_keep = {
-    .name = "keep_frames", .min_in = 2, .max_in = 2, .shape = keep_shape, .reference = keep_reference};
+static const zm_op op_keep = {.name = "keep_frames",
+                              .min_in = 2,
+                              .max_in = 2,
+                              .shape = keep_shape,
+                              .reference = keep_reference,
+                              .overwrites = true};
 
-zm_tensor *zm_vae_with_state(zm_vae_pass *p, zm_tensor *x, int n, bool zero_first)
+zm_vae_past zm_vae_past_of(zm_vae_pass *p, zm_tensor *x, int n, bool zero_first)
 {
     zm_vae_chunk *c = p->chunk;
+    zm_vae_past past = {.seen = x, .x = x};
     if (c->mode == ZM_VAE_WHOLE || zm_graph_failed(p->g))
-        return x;
-    if (c->n_slots == ZM_VAE_SLOTS_MAX)
-        return zm_graph_fail(p->g, ZM_E_UNSUPPORTED, "autoencoder: more than %d states between chunks",
-                             ZM_VAE_SLOTS_MAX);
-    zm_vae_slot *slot = &c->slot[c->n_slots++];
-    *slot = (zm_vae_slot){.shape = x->shape};
-    slot->shape.dim[1] = n;
-    if (c->mode == ZM_VAE_FIRST && zero_first)
-        return x;
-    slot->state = zm_external(p->g, ZM_F32, slot->shape, NULL, "state");
+        return past;
+    if (p->slot == ZM_VAE_SLOTS_MAX) {
+        past.seen =
+            zm_graph_fail(p->g, ZM_E_UNSUPPORTED, "autoencoder: more than %d states between chunks", ZM_VAE_SLOTS_MAX);
+        return past;
+    }
+    zm_vae_slot *slot = &c->slot[p->slot++];
+    if (p->slot > c->n_slots) {
+        c->n_slots = p->slot;
+        *slot = (zm_vae_slot){.shape = x->shape};
+        slot->shape.dim[1] = n;
+        if (c->mode == ZM_VAE_NEXT || !zero_first)
+            slot->state = zm_external(p->g, ZM_F32, slot->shape, NULL, "state");
+    }
+    past.state = slot->state;
     if (c->mode == ZM_VAE_NEXT)
-        x = zm_concat(p->g, 2, (zm_tensor *[]){slot->state, x}, 1);
-    zm_output(p->g, zm_node(p->g, &op_keep, &(zm_attr){0}, 2, (zm_tensor *[]){x, slot->state}));
-    return x;
+        past.seen = zm_concat(p->g, 2, (zm_tensor *[]){slot->state, x}, 1);
+    return past;
+}
+
+void zm_vae_past_keep(zm_vae_pass *p, const zm_vae_past *past)
+{
+    if (!past->state || zm_graph_failed(p->g))
+        return;
+    bool enough = past->x->shape.dim[1] >= past->state->shape.dim[1];
+    zm_tensor *from = enough ? past->x : past->seen;
+    zm_output(p->g, zm_node(p->g, &op_keep, &(zm_attr){0}, 2, (zm_tensor *[]){from, past->state}));
 }
 
 zm_tensor *zm_vae_crop(zm_vae_pass *p, zm_tensor *x, int64_t n)
@@ -98,12 +116,13 @@ zm_tensor *zm_vae_causal_conv(zm_vae_pass *p, zm_tensor *x, const zm_vae_conv *c
 {
     int kf = c->kernel[0];
     bool next = p->chunk->mode == ZM_VAE_NEXT;
-    if (kf > 1)
-        x = zm_vae_with_state(p, x, kf - 1, false);
+    zm_vae_past past = kf > 1 ? zm_vae_past_of(p, x, kf - 1, false) : (zm_vae_past){.seen = x};
     int h = c->kernel[1] / 2, w = c->kernel[2] / 2;
     zm_conv_shape s = {
         .stride = {1, 1, 1}, .before = {next ? 0 : kf - 1, p->open[0] ? 0 : h, w}, .after = {0, p->open[1] ? 0 : h, w}};
-    return zm_conv(p->g, x, kernel(p, c), zm_use(p->b, c->bias), &s);
+    zm_tensor *y = zm_conv(p->g, past.seen, kernel(p, c), zm_use(p->b, c->bias), &s);
+    zm_vae_past_keep(p, &past);
+    return y;
 }
 
 zm_tensor *zm_vae_flat_conv(zm_vae_pass *p, zm_tensor *x, const zm_vae_conv *c, int stride, int before, int after)
@@ -117,7 +136,9 @@ zm_tensor *zm_vae_flat_conv(zm_vae_pass *p, zm_tensor *x, const zm_vae_conv *c, 
 zm_tensor *zm_vae_halve_frames(zm_vae_pass *p, zm_tensor *x, const zm_vae_conv *c)
 {
     bool next = p->chunk->mode == ZM_VAE_NEXT;
-    x = zm_vae_with_state(p, x, 1, false);
+    zm_vae_past past = zm_vae_past_of(p, x, 1, false);
+    zm_vae_past_keep(p, &past);
+    x = past.seen;
     if (!next && (zm_graph_failed(p->g) || x->shape.dim[1] == 1))
         return x;
     zm_conv_shape s = {.stride = {2, 1, 1}};

@@ -18,6 +18,7 @@ typedef struct zm_vae_pass {
     zm_graph *g;
     zm_vae_chunk *chunk; /* never NULL */
     bool open[2];        /* the picture goes on beyond the tensor's first, last row: no zeros stand there */
+    int slot;            /* the next state's number in the chunk */
 } zm_vae_pass;
 
 /* Where parameters go while a network is declared. */
@@ -66,9 +67,17 @@ zm_tensor *zm_vae_halve_frames(zm_vae_pass *p, zm_tensor *x, const zm_vae_conv *
 zm_tensor *zm_vae_norm(zm_vae_pass *p, zm_tensor *x, const zm_param *gamma);
 zm_tensor *zm_vae_norm_silu(zm_vae_pass *p, zm_tensor *x, const zm_param *gamma);
 
-/* State of n frames for a causal operation on x: x with the state in front (NEXT), or x (else); the new state is
- * recorded.  zero_first: the state after the first chunk is zeros, whatever that chunk was. */
-zm_tensor *zm_vae_with_state(zm_vae_pass *p, zm_tensor *x, int n, bool zero_first);
+/* Frames between chunks, for a causal operation on x. */
+typedef struct zm_vae_past {
+    zm_tensor *state; /* NULL: nothing is kept here */
+    zm_tensor *seen;  /* what the operation works on: x with the state in front (NEXT), or x (else) */
+    zm_tensor *x;
+} zm_vae_past;
+
+/* A state of n frames, the chunk's next one.  zero_first: after the first chunk it is zeros, whatever that chunk was. */
+zm_vae_past zm_vae_past_of(zm_vae_pass *p, zm_tensor *x, int n, bool zero_first);
+/* After the operation, which may read the state itself: the state becomes the last frames of what it worked on. */
+void zm_vae_past_keep(zm_vae_pass *p, const zm_vae_past *past);
 
 /* [B,F,H,W,C] -> [B,F,H/f,W/f,f*f*C], channel order (row, column, c); and back. */
 zm_tensor *zm_vae_fold(zm_vae_pass *p, zm_tensor *x, int f);

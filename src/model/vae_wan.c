@@ -56,7 +56,7 @@ static zm_tensor *double_frames(zm_vae_pass *p, zm_tensor *x, const zm_vae_conv 
     if (zm_graph_failed(p->g))
         return x;
     if (p->chunk->mode == ZM_VAE_FIRST)
-        return zm_vae_with_state(p, x, c->kernel[0] - 1, true);
+        return zm_vae_past_of(p, x, c->kernel[0] - 1, true).seen;
     if (p->chunk->mode == ZM_VAE_NEXT)
         return split_frames(p, zm_vae_causal_conv(p, x, c));
     int64_t n = x->shape.dim[1];
@@ -163,11 +163,12 @@ static zm_tensor *walk_stage(zm_vae_pass *p, zm_tensor *x, const zm_wan_stage *t
     return zm_add(p->g, x, skip);
 }
 
-static zm_tensor *walk_stages(zm_vae_pass *p, zm_tensor *x, const zm_wan_side *n, const char *list, bool nested)
+/* Stages first .. last - 1. */
+static zm_tensor *walk_stages(zm_vae_pass *p, zm_tensor *x, const zm_wan_side *n, int first, int last, const char *list,
+                              bool nested, int *flat)
 {
-    int flat = 0;
-    for (int i = 0; i < n->n_stages; i++) {
-        x = walk_stage(p, x, &n->stage[i], list, nested, &flat);
+    for (int i = first; i < last; i++) {
+        x = walk_stage(p, x, &n->stage[i], list, nested, flat);
         if (nested)
             zm_vae_record(p, x, "%s.%d", list, i);
     }
@@ -184,7 +185,8 @@ static zm_tensor *walk_middle(zm_vae_pass *p, zm_tensor *x, const zm_wan_side *n
 zm_tensor *zm_wan_encode(zm_vae_pass *p, const zm_wan_net *n, zm_tensor *x, bool nested)
 {
     x = zm_vae_record(p, zm_vae_causal_conv(p, x, &n->enc.in), "encoder.conv1");
-    x = walk_stages(p, x, &n->enc, "encoder.downsamples", nested);
+    int flat = 0;
+    x = walk_stages(p, x, &n->enc, 0, n->enc.n_stages, "encoder.downsamples", nested, &flat);
     x = walk_middle(p, x, &n->enc, "encoder");
     x = zm_vae_causal_conv(p, zm_vae_norm_silu(p, x, n->enc.head), &n->enc.out);
     zm_vae_record(p, x, "encoder.head.2");
@@ -240,14 +242,44 @@ static zm_tensor *end_rows(zm_vae_pass *p, zm_tensor *x, rows r)
     return zm_slice(p->g, x, 2, r.first, r.last - r.first);
 }
 
+static zm_tensor *walk_end(zm_vae_pass *p, zm_tensor *x, const zm_wan_side *n, int first, bool nested, int *flat)
+{
+    x = walk_stages(p, x, n, first, n->n_stages, "decoder.upsamples", nested, flat);
+    return zm_vae_causal_conv(p, zm_vae_norm_silu(p, x, n->head), &n->out);
+}
+
+/* Where frames are no longer doubled they meet in states alone.  There, where pictures are large, a later chunk's frames
+ * go through in pieces of as many as states hold, each over the state that the piece before left: the same sums in the
+ * memory of one piece. */
+static zm_tensor *walk_end_in_pieces(zm_vae_pass *p, zm_tensor *x, const zm_wan_side *n, int first, bool nested,
+                                     int *flat)
+{
+    enum { PIECE = 2 };
+    if (zm_graph_failed(p->g))
+        return x;
+    int64_t frames = x->shape.dim[1], each = frames > PIECE * ZM_MAX_IN ? frames : PIECE;
+    if (p->chunk->mode != ZM_VAE_NEXT || p->chunk->keep_taps || frames <= each)
+        return walk_end(p, x, n, first, nested, flat);
+    zm_tensor *part[ZM_MAX_IN];
+    int count = 0, slot = p->slot;
+    for (int64_t at = 0; at < frames; at += each) {
+        p->slot = slot;
+        zm_tensor *piece = zm_slice(p->g, x, 1, at, frames - at < each ? frames - at : each);
+        part[count++] = walk_end(p, piece, n, first, nested, flat);
+    }
+    return zm_concat(p->g, count, part, 1);
+}
+
 zm_tensor *zm_wan_decode(zm_vae_pass *p, const zm_wan_net *n, zm_tensor *z, bool nested)
 {
     rows r = {0, 0};
     zm_tensor *x = zm_vae_causal_conv(p, z, &n->latent);
     x = zm_vae_record(p, zm_vae_causal_conv(p, x, &n->dec.in), "decoder.conv1");
     x = begin_rows(p, walk_middle(p, x, &n->dec, "decoder"), &n->dec, &r);
-    x = walk_stages(p, x, &n->dec, "decoder.upsamples", nested);
-    x = zm_vae_causal_conv(p, zm_vae_norm_silu(p, x, n->dec.head), &n->dec.out);
-    x = end_rows(p, x, r);
+    int flat = 0, first = n->dec.n_stages;
+    while (first > 0 && !(n->dec.stage[first - 1].resample.present && n->dec.stage[first - 1].resample.temporal))
+        first--;
+    x = walk_stages(p, x, &n->dec, 0, first, "decoder.upsamples", nested, &flat);
+    x = end_rows(p, walk_end_in_pieces(p, x, &n->dec, first, nested, &flat), r);
     return zm_vae_record(p, x, "decoder.head.2");
 }

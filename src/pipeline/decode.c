@@ -2,9 +2,13 @@
  * SPDX-License-Identifier: MIT */
 #include "pipeline/decode.h"
 
+#include <errno.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/spool.h"
 
 struct zm_latent_decoder {
     zm_model *m;
@@ -99,26 +103,58 @@ static int frame_of(const passage *o, int i)
     return o->circle ? 1 + (i + circled - 1) % circled : i;
 }
 
-/* One band of every frame into its place in video [frames,height,width,3]. */
-static zm_status decode_band(zm_latent_decoder *d, int k, const float *latent, const passage *order, int frames,
-                             const zm_decode_hooks *hooks, uint8_t *video, zm_error *err)
+/* Rows of pictures that wait for the bands below them: [frames,height,width,3] bytes. */
+typedef struct waiting {
+    FILE *file;
+    int64_t line; /* bytes of a row */
+    int frames;
+} waiting;
+
+static zm_status wait_failed(const zm_decode_hooks *hooks, zm_error *err)
+{
+    return zm_fail(err, ZM_E_IO, "%s%spictures that wait for their last band cannot be kept on disk: %s",
+                   hooks->spool ? hooks->spool : "", hooks->spool ? ": " : "", strerror(errno));
+}
+
+/* A band of frame f, already in the picture: kept, or with the last band shown after the rows above it are back. */
+static zm_status put_band(zm_latent_decoder *d, const waiting *w, const zm_vae_stream_options *band, int f,
+                          const zm_decode_hooks *hooks, zm_error *err)
+{
+    int64_t first = band->first_row * d->m->stride, last = band->last_row * d->m->stride;
+    int64_t start = (int64_t)f * d->height * w->line;
+    errno = 0;
+    if (last < d->height) {
+        size_t bytes = (size_t)((last - first) * w->line);
+        bool kept = !fseeko(w->file, (off_t)(start + first * w->line), SEEK_SET) &&
+                    fwrite(d->picture.rgb + first * w->line, 1, bytes, w->file) == bytes && !fflush(w->file);
+        return kept ? ZM_OK : wait_failed(hooks, err);
+    }
+    size_t above = (size_t)(first * w->line);
+    if (fseeko(w->file, (off_t)start, SEEK_SET) || fread(d->picture.rgb, 1, above, w->file) != above)
+        return wait_failed(hooks, err);
+    return hooks->frame(hooks->user, &d->picture, err);
+}
+
+static zm_status decode_band(zm_latent_decoder *d, int k, const float *latent, const passage *order, const waiting *w,
+                             const zm_decode_hooks *hooks, zm_error *err)
 {
     const zm_part *part = &d->m->part[ZM_PART_VAE];
     zm_vae_stream_options o = {.unclamped = true, .exec = d->opt};
     zm_vae_stream *band = NULL;
-    int64_t line = (int64_t)d->width * 3, stride = d->m->stride;
     int done = 0;
-    zm_vae_stream_band(&o, k, d->bands, d->height / stride);
-    int64_t size = (o.last_row - o.first_row) * stride * line;
+    zm_vae_stream_band(&o, k, d->bands, d->height / d->m->stride);
+    int64_t first = o.first_row * d->m->stride * w->line, size = (o.last_row - o.first_row) * d->m->stride * w->line;
     zm_status s = zm_vae_stream_open(&band, part->vae, part->params, ZM_VAE_DECODE, d->height, d->width, &o, err);
-    for (int i = 0; !s && i < order->pushes && done < frames; i++) {
+    for (int i = 0; !s && i < order->pushes && done < w->frames; i++) {
         int n = zm_vae_stream_gives(band);
         if (hooks->stop && *hooks->stop)
             s = zm_fail(err, ZM_E_INTERRUPTED, "stopped in band %d of %d", k + 1, d->bands);
         else
             s = zm_vae_stream_push(band, latent + frame_of(order, i) * d->cells, d->pixels, err);
-        for (int f = 0; !s && i >= order->unseen && f < n && done < frames; f++, done++)
-            to_bytes(video + (done * (int64_t)d->height + o.first_row * stride) * line, d->pixels + f * size, size);
+        for (int f = 0; !s && i >= order->unseen && f < n && done < w->frames; f++, done++) {
+            to_bytes(d->picture.rgb + first, d->pixels + f * size, size);
+            s = put_band(d, w, &o, done, hooks, err);
+        }
     }
     zm_vae_stream_close(band);
     return s;
@@ -127,16 +163,12 @@ static zm_status decode_band(zm_latent_decoder *d, int k, const float *latent, c
 static zm_status decode_in_bands(zm_latent_decoder *d, const float *latent, const passage *order, int frames,
                                  const zm_decode_hooks *hooks, zm_error *err)
 {
-    size_t each = (size_t)d->width * (size_t)d->height * 3, bytes;
-    uint8_t *video = zm_size_mul(&bytes, each, (size_t)frames) ? malloc(bytes) : NULL;
-    zm_status s = video ? ZM_OK : zm_fail(err, ZM_E_NOMEM, "no memory for %d frames", frames);
+    waiting w = {.line = (int64_t)d->width * 3, .frames = frames};
+    zm_status s = zm_spool_open(&w.file, hooks->spool, err);
     for (int k = 0; !s && k < d->bands; k++)
-        s = decode_band(d, k, latent, order, frames, hooks, video, err);
-    for (int f = 0; !s && f < frames; f++) {
-        memcpy(d->picture.rgb, video + (size_t)f * each, each);
-        s = hooks->frame(hooks->user, &d->picture, err);
-    }
-    free(video);
+        s = decode_band(d, k, latent, order, &w, hooks, err);
+    if (w.file)
+        fclose(w.file);
     return s;
 }
 

@@ -1,4 +1,4 @@
-/* Latents into pictures, in order, in memory that does not grow with the clip (in bands: by its finished pictures).
+/* Latents into pictures, in order, in memory that does not grow with the clip.
  * SPDX-License-Identifier: MIT */
 #ifndef ZM_PIPELINE_DECODE_H
 #define ZM_PIPELINE_DECODE_H
@@ -16,16 +16,19 @@ typedef struct zm_decode_hooks {
     zm_status (*frame)(void *user, const zm_frame *frame, zm_error *err); /* one finished picture; not NULL */
     const zm_probe *probe;             /* may be NULL: its `video` gets them before they are rounded */
     const volatile sig_atomic_t *stop; /* may be NULL */
+    const char *spool; /* decoding in bands: unfinished pictures wait in a file without a name beside this path; may be
+                          NULL (base/spool.h) */
 } zm_decode_hooks;
 
 /* Opens the autoencoder.  m borrowed; pixels are the request's.  bands > 1: the picture is decoded in so many bands,
- * one after the other, which takes less memory and more arithmetic; pictures come when the last band is done.
+ * one after the other, which takes less memory and more arithmetic; pictures come with the last band.
  * ZM_E_NOMEM; otherwise as opening the part. */
 ZM_MUST zm_status zm_latent_decoder_new(zm_latent_decoder **out, zm_model *m, int width, int height, int bands,
                                         const zm_exec_options *opt, zm_error *err);
 void zm_latent_decoder_free(zm_latent_decoder *d); /* NULL is fine; drops the autoencoder */
 /* latent [latent_frames,H,W,z] normalised -> the first `frames` pictures.  circle: of its frames all but
- * frame 0 follow each other (P4); they are gone through once before, unseen.  ZM_E_INTERRUPTED; what `frame` returns. */
+ * frame 0 follow each other (P4); they are gone through once before, unseen.  ZM_E_INTERRUPTED; what `frame` returns; ZM_E_IO: pictures cannot
+ * wait on disk. */
 ZM_MUST zm_status zm_latent_decode(zm_latent_decoder *d, const float *latent, int latent_frames, bool circle,
                                    int frames, const zm_decode_hooks *hooks, zm_error *err);
 /* One latent frame [H,W,z] by itself; the picture is borrowed until the next call. */

@@ -167,6 +167,7 @@ static zm_status decode(job *j, zm_error *err)
 {
     zm_generator *g = j->g;
     zm_decode_hooks hooks = {.user = j->w->user, .frame = j->w->frame, .probe = j->w->probe, .stop = j->w->stop};
+    hooks.spool = j->w->saving ? j->w->saving->path : NULL;
     phase(j, "decode", j->r->frames, false);
     zm_status s = need_decoder(g, err);
     if (!s)

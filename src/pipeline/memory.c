@@ -172,24 +172,21 @@ static zm_status size_step(zm_memory *m, const zm_model_config *c, zm_phase phas
     return s;
 }
 
-/* A band in the middle of the picture, of the most rows that n bands have; finished pictures wait for the last band. */
+/* A band in the middle of the picture, of the most rows that n bands have. */
 static zm_status size_bands(zm_memory *m, const zm_vae *v, const zm_params *params, zm_error *err)
 {
     zm_status s = ZM_OK;
     for (int i = 1; !s && i < ZM_BANDINGS; i++) {
         int64_t n = 1 << i, rows = (m->latent_height + n - 1) / n, first = n > 2 ? (m->latent_height - rows) / 2 : 0;
-        size_t work, video = (size_t)m->request.width * (size_t)m->request.height * 3 * (size_t)m->request.frames;
-        double one, next;
+        zm_vae_stream_options o = {
+            .first_row = first, .last_row = first + rows, .exec = {.precision = m->request.precision}};
+        zm_vae_stream_size size;
         m->band_work[i] = SIZE_MAX;
         if (n > m->latent_height)
             continue;
-        s = zm_vae_stream_measure(&work, &one, &next, v, params, ZM_VAE_DECODE, m->request.height, m->request.width,
-                                  &(zm_vae_stream_options){.first_row = first,
-                                                           .last_row = first + rows,
-                                                           .exec = {.precision = m->request.precision}},
-                                  err);
-        m->band_work[i] = work + video;
-        m->band_flops[i] = (double)n * (one + next * (double)(m->latent_frames - 1));
+        s = zm_vae_stream_measure(&size, v, params, ZM_VAE_DECODE, m->request.height, m->request.width, &o, err);
+        m->band_work[i] = size.work;
+        m->band_flops[i] = (double)n * (size.first_flops + size.next_flops * (double)(m->latent_frames - 1));
     }
     return s;
 }
@@ -198,12 +195,14 @@ static zm_status size_autoencoder(zm_memory *m, const zm_model_config *c, zm_pha
 {
     network n;
     zm_vae *v = NULL;
-    double first = 0, next = 0;
-    size_t work = 0;
+    zm_vae_stream_size size = {0};
     bool encode = phase == ZM_PHASE_ENCODE;
+    zm_vae_stream_options o = {.exec = {.precision = encode ? ZM_PRECISION_F32 : m->request.precision}};
     zm_status s = begin(&n, c, &m->phase[phase], err);
-    if (!s)
+    if (!s) {
+        zm_params_only_read(n.params);
         s = zm_vae_declare(&v, &c->vae, n.params, "", err);
+    }
     if (!s) {
         int stride = zm_vae_spatial_stride(v), time = zm_vae_temporal_stride(v);
         m->latent_frames = (m->request.frames - 1 + time - 1) / time + 1;
@@ -213,16 +212,16 @@ static zm_status size_autoencoder(zm_memory *m, const zm_model_config *c, zm_pha
         s = foresee(&n, ZM_PART_VAE, err);
     }
     if (!s)
-        s = zm_vae_stream_measure(
-            &work, &first, &next, v, n.params, encode ? ZM_VAE_ENCODE : ZM_VAE_DECODE, m->request.height,
-            m->request.width,
-            &(zm_vae_stream_options){.exec = {.precision = encode ? ZM_PRECISION_F32 : m->request.precision}}, err);
+        s = zm_vae_stream_measure(&size, v, n.params, encode ? ZM_VAE_ENCODE : ZM_VAE_DECODE, m->request.height,
+                                  m->request.width, &o, err);
     if (!s && !encode)
         s = size_bands(m, v, n.params, err);
     size_t pixels = (size_t)m->request.width * (size_t)m->request.height;
     size_t beside = 4 * 3 * sizeof(float) * pixels + (encode ? 0 : WRITER_BYTES_PER_PIXEL * pixels);
-    n.to->work = work + beside;
-    n.to->flops = first + next * (double)(m->latent_frames - 1);
+    n.to->work = size.work + beside;
+    n.to->flops = size.first_flops + size.next_flops * (double)(m->latent_frames - 1);
+    n.to->mapped = size.mapped < n.to->mapped ? size.mapped : n.to->mapped; /* the other half is not touched */
+    n.to->window = n.to->mapped ? size.window : 0;
     if (!encode) {
         m->band_work[0] = n.to->work, m->band_flops[0] = n.to->flops;
         for (int i = 1; i < ZM_BANDINGS; i++)

@@ -65,6 +65,7 @@ static zm_status part_declare(zm_part *p, const zm_model_config *c, zm_model_par
     case ZM_PART_TEXT:
         return zm_text_encoder_declare(&p->text, &c->text, p->params, NULL, err);
     case ZM_PART_VAE:
+        zm_params_only_read(p->params); /* one half of it is used at a time; the other need not be in memory */
         return zm_vae_declare(&p->vae, &c->vae, p->params, "", err);
     case ZM_PART_CLIP:
         return declare_clip(p, err);

@@ -7,6 +7,9 @@
 
 #include "ops/flops.h"
 
+/* A graph of more takes far longer to run than to make anew. */
+static const size_t KEEP_BYTES_MOST = (size_t)32 << 20;
+
 typedef struct phase {
     zm_graph *g;
     zm_exec *exec; /* NULL: not built */
@@ -128,10 +131,10 @@ zm_status zm_vae_stream_open(zm_vae_stream **out, const zm_vae *v, const zm_para
 }
 
 /* A phase's graph without memory of its own. */
-static zm_status measure(zm_vae_stream *s, zm_vae_pass_mode mode, size_t *work, size_t *state, double *flops,
+static zm_status measure(zm_vae_stream *s, zm_vae_pass_mode mode, zm_exec_size *size, size_t *state, double *flops,
                          zm_error *err)
 {
-    zm_exec_size size;
+    static char elsewhere; /* states are no weights: what has an address lies in no file */
     phase p = {.g = zm_graph_new(), .chunk = chunk_of(s, mode)};
     if (!p.g)
         return zm_fail(err, ZM_E_NOMEM, "autoencoder: out of memory");
@@ -141,22 +144,27 @@ static zm_status measure(zm_vae_stream *s, zm_vae_pass_mode mode, size_t *work, 
     zm_build b = zm_build_begin(p.g, s->params, false, false);
     zm_output(p.g, build(s, &p, &b));
     zm_status st = zm_graph_finish(p.g, err);
-    if (!st)
-        st = zm_exec_measure(&size, p.g, &s->opt.exec, err);
-    if (!st) {
-        *work = size.work + size.kept;
-        *flops = zm_graph_flops(p.g);
-        *state = 0;
-        for (int i = 0; i < p.chunk.n_slots; i++)
-            *state += (size_t)zm_shape_elems(p.chunk.slot[i].shape) * sizeof(float);
+    *state = 0;
+    for (int i = 0; !st && i < p.chunk.n_slots; i++) {
+        *state += (size_t)zm_shape_elems(p.chunk.slot[i].shape) * sizeof(float);
+        if (p.chunk.slot[i].state)
+            p.chunk.slot[i].state->data = &elsewhere;
     }
+    if (!st)
+        st = zm_exec_measure(size, p.g, &s->opt.exec, err);
+    *flops = st ? 0 : zm_graph_flops(p.g);
     zm_graph_free(p.g);
     return st;
 }
 
-zm_status zm_vae_stream_measure(size_t *bytes, double *first_flops, double *next_flops, const zm_vae *v,
-                                const zm_params *params, zm_vae_direction direction, int64_t height_px,
-                                int64_t width_px, const zm_vae_stream_options *opt, zm_error *err)
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+zm_status zm_vae_stream_measure(zm_vae_stream_size *out, const zm_vae *v, const zm_params *params,
+                                zm_vae_direction direction, int64_t height_px, int64_t width_px,
+                                const zm_vae_stream_options *opt, zm_error *err)
 {
     int stride = zm_vae_spatial_stride(v);
     zm_vae_stream s = {.vae = v, .params = params, .direction = direction};
@@ -164,13 +172,18 @@ zm_status zm_vae_stream_measure(size_t *bytes, double *first_flops, double *next
         s.opt = *opt;
     s.height = direction == ZM_VAE_ENCODE ? height_px : height_px / stride;
     s.width = direction == ZM_VAE_ENCODE ? width_px : width_px / stride;
-    size_t first, next, state;
-    zm_status st = measure(&s, ZM_VAE_FIRST, &first, &state, first_flops, err);
+    zm_exec_size first, next;
+    size_t state;
+    *out = (zm_vae_stream_size){0};
+    zm_status st = measure(&s, ZM_VAE_FIRST, &first, &state, &out->first_flops, err);
     if (!st)
-        st = measure(&s, ZM_VAE_NEXT, &next, &state, next_flops, err);
-    if (!st)
-        *bytes = (first > next ? first : next) + state;
-    return st;
+        st = measure(&s, ZM_VAE_NEXT, &next, &state, &out->next_flops, err);
+    if (st)
+        return st;
+    out->work = larger(first.work + first.kept, next.work + next.kept) + state;
+    out->mapped = larger(first.mapped, next.mapped);
+    out->window = larger(first.window, next.window);
+    return ZM_OK;
 }
 
 int zm_vae_stream_takes(const zm_vae_stream *s)
@@ -199,7 +212,7 @@ static zm_status ready(zm_vae_stream *s, zm_error *err)
         return ZM_OK;
     if (!s->started)
         return phase_open(s, &s->first, ZM_VAE_FIRST, err);
-    if (!s->opt.keep_graphs)
+    if (!s->opt.keep_graphs || zm_exec_bytes(s->first.exec) > KEEP_BYTES_MOST)
         phase_close(&s->first); /* its memory is better spent on the larger graph */
     return phase_open(s, &s->next, ZM_VAE_NEXT, err);
 }

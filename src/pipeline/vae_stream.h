@@ -12,7 +12,7 @@ typedef struct zm_vae_stream_options {
     bool raw_latent;  /* latents as the network has them; else normalised per channel, as the diffusion model has */
     bool unclamped;   /* decoded video as it comes; else clamped to [-1,1] */
     bool keep_taps;   /* keep every top-level module's output, for comparisons */
-    bool keep_graphs; /* keep the first chunk's graph for the next clip; else it is freed at the second chunk */
+    bool keep_graphs; /* keep the first chunk's graph for the next clip where it is small; else it goes at the second */
     int64_t first_row, last_row; /* decoding: of latent cells, only whose pixels come out; both 0: all */
     zm_exec_options exec;
 } zm_vae_stream_options; /* NULL or {0}: what a pipeline wants */
@@ -36,12 +36,17 @@ ZM_MUST zm_status zm_vae_stream_push(zm_vae_stream *s, const float *in, float *o
 int zm_vae_stream_scale(const zm_vae_stream *s);
 /* Forget everything: the next push is a new clip's first. */
 void zm_vae_stream_restart(zm_vae_stream *s);
-/* What a stream of these sizes will hold at most when a clip is longer than its first chunk, and the arithmetic of the
- * first chunk and of every later one; params need only be declared.  opt as of
- * opening: its rows and precision count.  Errors as of opening. */
-ZM_MUST zm_status zm_vae_stream_measure(size_t *bytes, double *first_flops, double *next_flops, const zm_vae *v,
-                                        const zm_params *params, zm_vae_direction direction, int64_t height_px,
-                                        int64_t width_px, const zm_vae_stream_options *opt, zm_error *err);
+/* What a stream takes when a clip is longer than its first chunk. */
+typedef struct zm_vae_stream_size {
+    size_t work;   /* of the larger graph, with weights that kernels keep, and the states between chunks */
+    size_t mapped; /* weights that are read where they are */
+    size_t window; /* zm_exec_size.window */
+    double first_flops, next_flops; /* of the first chunk and of every later one */
+} zm_vae_stream_size;
+/* params need only be declared.  opt as of opening: its rows and precision count.  Errors as of opening. */
+ZM_MUST zm_status zm_vae_stream_measure(zm_vae_stream_size *out, const zm_vae *v, const zm_params *params,
+                                        zm_vae_direction direction, int64_t height_px, int64_t width_px,
+                                        const zm_vae_stream_options *opt, zm_error *err);
 /* Bytes of planned memory and state held now. */
 size_t zm_vae_stream_bytes(const zm_vae_stream *s);
 /* The graph that ran last, borrowed until the next push; NULL before the first. */

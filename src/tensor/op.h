@@ -32,6 +32,7 @@ struct zm_op {
     void (*gradient)(zm_graph *g, zm_tensor *node, zm_tensor *gy, zm_tensor **gin);
     bool in_place;    /* output may overwrite in[0] when in[0] is not needed any more */
     bool is_view;     /* output is in[0]'s memory at element offset attr.i[0] */
+    bool overwrites;  /* in[1], an external leaf, is written: readers of its old value stand before this node (T2) */
     double tolerance; /* of a backend against the reference: max|diff| <= tolerance * max(1, max|reference|) */
     const zm_op_case *cases;
     int n_cases;

@@ -14,6 +14,7 @@ typedef struct span { /* one piece of memory, shared by a tensor, its views and 
 
 typedef struct layout {
     const zm_graph *g;
+    const bool *skipped;
     int n;
     span *span;
     int *of; /* tensor id -> span id, -1 for external */
@@ -48,6 +49,22 @@ static int find_spans(layout *l)
             l->span[l->of[i]].last = l->n;
     }
     return n;
+}
+
+/* Later nodes first: what a skipped node would have read may itself be skipped. */
+static void hand_on(layout *l)
+{
+    for (int i = l->n - 1; l->skipped && i >= 0; i--) {
+        if (!l->skipped[i])
+            continue;
+        const zm_tensor *t = zm_graph_at(l->g, i);
+        span *own = &l->span[l->of[i]];
+        own->bytes = 0;
+        for (int k = 0; k < t->n_in; k++) {
+            span *from = t->in[k] && l->of[t->in[k]->id] >= 0 ? &l->span[l->of[t->in[k]->id]] : own;
+            from->last = from->last < own->last ? own->last : from->last;
+        }
+    }
 }
 
 /* Whether t begins where its memory begins: over a view from the middle, threads would write what others still read. */
@@ -117,10 +134,10 @@ static size_t place(span **order, int n, span **busy)
     return total;
 }
 
-zm_status zm_plan_make(zm_plan *out, const zm_graph *g, zm_error *err)
+zm_status zm_plan_make(zm_plan *out, const zm_graph *g, const bool *skipped, zm_error *err)
 {
     *out = (zm_plan){.arena = zm_arena_new()};
-    layout l = {.g = g, .n = zm_graph_size(g)};
+    layout l = {.g = g, .skipped = skipped, .n = zm_graph_size(g)};
     size_t n = (size_t)l.n + 1;
     l.span = calloc(n, sizeof *l.span);
     l.of = calloc(n, sizeof *l.of);
@@ -132,6 +149,7 @@ zm_status zm_plan_make(zm_plan *out, const zm_graph *g, zm_error *err)
         zm_plan_release(out);
     } else {
         int n_spans = find_spans(&l);
+        hand_on(&l);
         share_in_place(&l);
         for (int i = 0; i < n_spans; i++)
             order[i] = &l.span[i];

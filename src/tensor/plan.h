@@ -12,8 +12,10 @@ typedef struct zm_plan {
 } zm_plan;
 
 /* Lay out a finished graph.  Inputs and outputs keep their place for the whole run; other tensors share by
- * lifetime (largest first, lowest gap that is free; in-place where the op allows).  64-byte alignment. */
-ZM_MUST zm_status zm_plan_make(zm_plan *out, const zm_graph *g, zm_error *err);
+ * lifetime (largest first, lowest gap that is free; in-place where the op allows).  64-byte alignment.
+ * skipped: by id, nodes that are never computed, because what reads them takes their inputs instead: they have no
+ * memory, and their inputs live as long as they would; NULL: none. */
+ZM_MUST zm_status zm_plan_make(zm_plan *out, const zm_graph *g, const bool *skipped, zm_error *err);
 void zm_plan_release(zm_plan *p);
 /* Point every planned tensor into `block` (plan.bytes large, 64-byte aligned) and views into their bases. */
 void zm_plan_bind(const zm_plan *p, const zm_graph *g, void *block);

@@ -33,7 +33,7 @@ static float *numbers(zm_rng *rng, int64_t n)
 }
 
 /* One output number: exactly, and as a plain loop in f32 would have it. */
-static double plain(const zm_conv_sizes *s, const zm_winograd_data *d, int64_t at, float *in_f32)
+static double plain(const zm_conv_sizes *s, int half, const zm_winograd_data *d, int64_t at, float *in_f32)
 {
     int64_t o = at % s->o, w = at / s->o % s->out[2], h = at / s->o / s->out[2] % s->out[1];
     int64_t f = at / s->o / s->out[2] / s->out[1], b = f / s->out[0];
@@ -46,7 +46,8 @@ static double plain(const zm_conv_sizes *s, const zm_winograd_data *d, int64_t a
             if (y < 0 || y >= s->in[1] || x < 0 || x >= s->in[2] || (g < 0 && !d->past))
                 continue;
             int64_t image = g < 0 ? b * s->before[0] + s->before[0] + g : b * s->in[0] + g;
-            float left = (g < 0 ? d->past : d->x)[((image * s->in[1] + y) * s->in[2] + x) * s->c + c];
+            int64_t row = image * (s->in[1] >> half) + (y >> half);
+            float left = (g < 0 ? d->past : d->x)[(row * (s->in[2] >> half) + (x >> half)) * s->c + c];
             float right = d->w[(o * s->c + c) * s->kernel[0] * 9 + k];
             sum += (double)left * (double)right;
             narrow += left * right;
@@ -55,7 +56,7 @@ static double plain(const zm_conv_sizes *s, const zm_winograd_data *d, int64_t a
     return sum;
 }
 
-static void check(const level *l, const zm_conv_sizes *s, int threads, bool past, bool bias, zm_rng *rng)
+static void check(const level *l, const zm_conv_sizes *s, int threads, bool past, bool bias, bool doubled, zm_rng *rng)
 {
     int64_t place = s->in[1] * s->in[2] * s->c, n = s->batch * s->out[0] * s->out[1] * s->out[2] * s->o;
     float *x = numbers(rng, s->batch * s->in[0] * place), *before = numbers(rng, s->batch * s->before[0] * place);
@@ -63,7 +64,7 @@ static void check(const level *l, const zm_conv_sizes *s, int threads, bool past
     float *y = zm_aligned_alloc((size_t)n * sizeof *y);
     for (int64_t i = 0; i < n; i++)
         y[i] = NAN;
-    zm_winograd job = {.isa = l->isa, .fns = l->fns, .size = *s, .threads = threads};
+    zm_winograd job = {.isa = l->isa, .fns = l->fns, .size = *s, .doubled = doubled, .threads = threads};
     zm_winograd_data d = {.x = x, .past = past ? before : NULL, .w = w, .bias = bias ? add : NULL, .y = y};
     void *scratch = zm_aligned_alloc(zm_winograd_plan(&job));
     zm_winograd_run(&job, &d, scratch);
@@ -74,18 +75,19 @@ static void check(const level *l, const zm_conv_sizes *s, int threads, bool past
     for (int64_t i = 0; i < 3000; i++) {
         int64_t at = n <= 3000 ? i % n : (int64_t)zm_rng_below(rng, (uint32_t)n);
         float narrow;
-        double want = plain(s, &d, at, &narrow), off = fabs((double)y[at] - want);
+        double want = plain(s, doubled, &d, at, &narrow), off = fabs((double)y[at] - want);
         worst = off <= worst ? worst : off;
         narrow_worst = fmax(narrow_worst, fabs((double)narrow - want));
         largest = fmax(largest, fabs(want));
     }
-    tap_ok(whole && worst <= zm_op_conv.tolerance * largest,
-           "%s [%lld,%lld,%lld,%lld,%lld] to [%lld,%lld,%lld,%lld] by %lldx3x3, padded %lld %lld %lld%s%s, %d threads: "
-           "off %.2g of %.3g, a plain f32 sum %.2g",
-           l->isa->name, (long long)s->batch, (long long)s->in[0], (long long)s->in[1], (long long)s->in[2],
-           (long long)s->c, (long long)s->out[0], (long long)s->out[1], (long long)s->out[2], (long long)s->o,
-           (long long)s->kernel[0], (long long)s->before[0], (long long)s->before[1], (long long)s->before[2],
-           past ? ", past" : "", bias ? ", bias" : "", threads, worst, largest, narrow_worst);
+    tap_ok(
+        whole && worst <= zm_op_conv.tolerance * largest,
+        "%s [%lld,%lld,%lld,%lld,%lld] to [%lld,%lld,%lld,%lld] by %lldx3x3, padded %lld %lld %lld%s%s%s, %d threads: "
+        "off %.2g of %.3g, a plain f32 sum %.2g",
+        l->isa->name, (long long)s->batch, (long long)s->in[0], (long long)s->in[1], (long long)s->in[2],
+        (long long)s->c, (long long)s->out[0], (long long)s->out[1], (long long)s->out[2], (long long)s->o,
+        (long long)s->kernel[0], (long long)s->before[0], (long long)s->before[1], (long long)s->before[2],
+        doubled ? ", doubled" : "", past ? ", past" : "", bias ? ", bias" : "", threads, worst, largest, narrow_worst);
     free(scratch);
     free(x);
     free(before);
@@ -105,12 +107,15 @@ static void check_random(const level *l, zm_rng *rng)
     int64_t least = s.kernel[0] - s.before[0];
     s.in[0] = least + zm_rng_below(rng, 3);
     s.out[0] = s.in[0] + s.before[0] - s.kernel[0] + 1;
+    bool doubled = !zm_rng_below(rng, 3);
     for (int i = 1; i < 3; i++) {
         s.in[i] = 3 + zm_rng_below(rng, 22);
+        s.in[i] += doubled ? s.in[i] & 1 : 0;
         s.before[i] = zm_rng_below(rng, 2);
         s.out[i] = s.in[i] + s.before[i] + zm_rng_below(rng, 2) - 2;
     }
-    check(l, &s, 1 + (int)zm_rng_below(rng, 4), s.before[0] && zm_rng_below(rng, 2), zm_rng_below(rng, 2), rng);
+    check(l, &s, 1 + (int)zm_rng_below(rng, 4), s.before[0] && zm_rng_below(rng, 2), zm_rng_below(rng, 2), doubled,
+          rng);
 }
 
 int main(void)
@@ -127,7 +132,7 @@ int main(void)
         zm_conv_sizes deep = {.batch = 1, .in = {2, 16, 16}, .out = {2, 16, 16}, .kernel = {3, 3, 3}};
         deep.c = deep.o = 384, deep.stride[0] = deep.stride[1] = deep.stride[2] = 1;
         deep.before[0] = 2, deep.before[1] = deep.before[2] = 1;
-        check(&levels[i], &deep, 2, true, true, &rng);
+        check(&levels[i], &deep, 2, true, true, false, &rng);
     }
     return tap_done();
 }

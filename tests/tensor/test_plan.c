@@ -247,7 +247,7 @@ static void test_random_graphs(void)
         zm_error err = {0};
         bool made = random_graph_new(&r, 8 + (int)zm_rng_below(&fresh, 120));
         float *kept[2 * POOL] = {0};
-        if (made && zm_graph_size(r.g) <= 2 * POOL && !zm_plan_make(&p, r.g, &err)) {
+        if (made && zm_graph_size(r.g) <= 2 * POOL && !zm_plan_make(&p, r.g, NULL, &err)) {
             graphs++;
             nodes += zm_graph_size(r.g);
             char *block = bind_apart(r.g);

@@ -25,9 +25,35 @@ typedef struct cpu_exec {
     size_t scratch_bytes, kept_bytes;
     chosen *node;
     bool *loaded;      /* by node: in[1] is read once, before the first run */
+    bool *skipped;     /* by node: never computed, its reader takes its inputs */
     zm_stream *stream; /* NULL: every weight may stay */
     double *seconds;
 } cpu_exec;
+
+static const zm_tensor *owner(const zm_tensor *t)
+{
+    while (t->op && t->op->is_view)
+        t = t->in[0];
+    return t;
+}
+
+/* Whether `reader` may take the inputs of `made` in its place. */
+static bool only_reader(const zm_graph *g, const zm_tensor *made, const zm_tensor *reader)
+{
+    for (int i = made->id; i < zm_graph_size(g); i++) {
+        const zm_tensor *t = zm_graph_at(g, i);
+        bool view = t->op && t->op->is_view;
+        if (t->is_output && owner(t) == made)
+            return false;
+        for (int k = 0; !view && t != reader && k < t->n_in; k++)
+            if (t->in[k] && owner(t->in[k]) == made)
+                return false;
+        for (int k = 0; t->op && t->op->overwrites && i < reader->id && k < made->n_in; k++)
+            if (made->in[k] && owner(made->in[k]) == owner(t->in[1]))
+                return false;
+    }
+    return true;
+}
 
 /* The first kernel of a table that takes a node, if any. */
 static zm_status choose(cpu_exec *x, const zm_tensor *t, const zm_kernel *const *table, zm_error *err)
@@ -41,6 +67,11 @@ static zm_status choose(cpu_exec *x, const zm_tensor *t, const zm_kernel *const 
             zm_log(ZM_LOG_DEBUG, "%s: kernel %s declines: %s", t->op->name, k->name, why);
             continue;
         }
+        const zm_tensor *skips = k->skips ? k->skips(t) : NULL;
+        if (skips && !only_reader(x->g, skips, t))
+            continue;
+        if (skips)
+            x->skipped[skips->id] = true;
         size_t scratch = 0;
         zm_status s = k->prepare ? k->prepare(t, &x->node[t->id].state, &scratch, err) : ZM_OK;
         if (s)
@@ -69,8 +100,9 @@ static zm_status prepare(cpu_exec **out, zm_graph *g, const zm_exec_options *opt
     x->g = g;
     x->node = calloc((size_t)n + 1, sizeof *x->node);
     x->loaded = calloc((size_t)n + 1, sizeof *x->loaded);
-    zm_status s = x->node && x->loaded ? zm_plan_make(&x->plan, g, err)
-                                       : zm_fail(err, ZM_E_NOMEM, "out of memory for %d nodes", n);
+    x->skipped = calloc((size_t)n + 1, sizeof *x->skipped);
+    zm_status s =
+        x->node && x->loaded && x->skipped ? ZM_OK : zm_fail(err, ZM_E_NOMEM, "out of memory for %d nodes", n);
     for (int i = 0; !s && i < n; i++) {
         const zm_tensor *t = zm_graph_at(g, i);
         if (t->leaf != ZM_COMPUTED || t->op->is_view || (opt && opt->reference_only))
@@ -80,6 +112,8 @@ static zm_status prepare(cpu_exec **out, zm_graph *g, const zm_exec_options *opt
         if (!s && !x->node[i].kernel)
             s = choose(x, t, zm_cpu_kernels, err);
     }
+    if (!s)
+        s = zm_plan_make(&x->plan, g, x->skipped, err);
     if (s)
         cpu_free(&x->base);
     else
@@ -157,6 +191,7 @@ static void cpu_free(zm_exec *base)
     zm_plan_release(&x->plan);
     free(x->node);
     free(x->loaded);
+    free(x->skipped);
     free(x->block);
     free(x->scratch);
     free(x);
@@ -170,7 +205,7 @@ static zm_status cpu_run(zm_exec *base, zm_error *err)
         zm_tensor *t = zm_graph_at(x->g, i);
         if (t->leaf == ZM_EXTERNAL && !t->data)
             return zm_fail(err, ZM_E_MISSING, "%s: external tensor without memory", t->name);
-        if (t->leaf != ZM_COMPUTED)
+        if (t->leaf != ZM_COMPUTED || x->skipped[i])
             continue;
         if (t->op->is_view) { /* its base may be external memory that moved since the last run */
             t->data = (char *)t->in[0]->data + t->attr.i[0] * (int64_t)zm_dtype_block_bytes(t->dtype);
@@ -211,7 +246,7 @@ static size_t cpu_bytes(const zm_exec *base)
 static const char *cpu_kernel(const zm_exec *base, int id)
 {
     const cpu_exec *x = (const cpu_exec *)base;
-    return x->node[id].kernel ? x->node[id].kernel->name : "reference";
+    return x->skipped[id] ? "skipped" : x->node[id].kernel ? x->node[id].kernel->name : "reference";
 }
 
 static void cpu_profile(zm_exec *base, double *seconds)

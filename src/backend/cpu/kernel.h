@@ -10,6 +10,9 @@ typedef struct zm_kernel {
     const char *name;
     /* NULL: takes this node; otherwise the reason why not (logged at debug level). */
     const char *(*decline)(const zm_tensor *node);
+    /* Optional: a node before this one that need not be computed, since the kernel reads that node's inputs instead.
+     * It is chosen only where nothing else reads that node and no input of it is overwritten in between. */
+    const zm_tensor *(*skips)(const zm_tensor *node);
     /* Optional: make what runs of this node share (primitives, packed shapes).  *scratch: bytes wanted in run,
      * from memory all nodes share.  node->data pointers are not valid yet. */
     zm_status (*prepare)(const zm_tensor *node, void **state, size_t *scratch, zm_error *err);

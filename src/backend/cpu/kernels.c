@@ -11,11 +11,11 @@
 #endif
 
 const zm_kernel *const zm_cpu_kernels[] = {
-    &zm_winograd_conv,
+    &zm_winograd_source, &zm_winograd_conv,
 #ifdef ZM_HAVE_DNNL
-    &zm_dnnl_gemm,     &zm_dnnl_conv, &zm_dnnl_conv_grad_x, &zm_dnnl_conv_grad_w,
+    &zm_dnnl_gemm,       &zm_dnnl_conv,     &zm_dnnl_conv_grad_x, &zm_dnnl_conv_grad_w,
 #endif
-    &zm_gemm_matmul,   &zm_gemm_conv, &zm_gemm_conv_grad_x, &zm_gemm_conv_grad_w, ZM_SIMD_KERNELS, NULL,
+    &zm_gemm_matmul,     &zm_gemm_conv,     &zm_gemm_conv_grad_x, &zm_gemm_conv_grad_w, ZM_SIMD_KERNELS, NULL,
 };
 
 const zm_kernel *const zm_cpu_int8_kernels[] = {&zm_int8_matmul, &zm_int8_conv, NULL};

@@ -10,6 +10,7 @@
 
 #include <stdlib.h>
 
+#include "backend/cpu/conv_source.h"
 #include "backend/cpu/gemm.h"
 #include "backend/cpu/gemm_kernels.h"
 #include "ops/conv.h"
@@ -115,17 +116,18 @@ static void transform_frame(const zm_winograd *w, const zm_winograd_data *d, int
                             int64_t count, float *v)
 {
     const zm_conv_sizes *s = &w->size;
-    int64_t H = s->in[1], W = s->in[2], C = s->c;
+    const int half = w->doubled; /* of a place in x: two places of the input lie on it */
+    int64_t H = s->in[1], W = s->in[2], C = s->c, row = W >> half, plane = (H >> half) * row * C;
     for (int64_t i = 0; i < count; i++) {
         tile t = tile_at(w, first + i);
-        const float *from = frame < 0 ? d->past + (t.image * s->before[0] + s->before[0] + frame) * H * W * C
-                                      : d->x + (t.image * w->from_frames + frame) * H * W * C;
+        const float *from = frame < 0 ? d->past + (t.image * s->before[0] + s->before[0] + frame) * plane
+                                      : d->x + (t.image * w->from_frames + frame) * plane;
         const float *place[POINTS];
         for (int64_t a = 0; a < WINDOW; a++)
             for (int64_t b = 0; b < WINDOW; b++) {
                 int64_t h = t.row + a - s->before[1], k = t.column + b - s->before[2];
                 bool inside = h >= 0 && h < H && k >= 0 && k < W;
-                place[a * WINDOW + b] = inside ? from + (h * W + k) * C : zm_gemm_zeros;
+                place[a * WINDOW + b] = inside ? from + ((h >> half) * row + (k >> half)) * C : zm_gemm_zeros;
             }
         w->fns->input(v + i * w->v_row, w->v_plane, place, C);
     }
@@ -215,24 +217,71 @@ static const char *decline(const zm_tensor *node)
     return node->in[1]->dtype != ZM_F32 ? "weights are not f32" : zm_winograd_decline(&size);
 }
 
-static zm_status prepare(const zm_tensor *node, void **state, size_t *scratch, zm_error *err)
+static const zm_tensor *made_before(const zm_tensor *node)
+{
+    return zm_conv_source_of(node).made;
+}
+
+static const char *decline_source(const zm_tensor *node)
+{
+    zm_conv_source from = zm_conv_source_of(node);
+    if (!from.made)
+        return "its input is read as it lies";
+    return node->in[1]->dtype != ZM_F32 ? "weights are not f32" : zm_winograd_decline(&from.size);
+}
+
+static zm_status make(void **state, size_t *scratch, const zm_conv_sizes *size, bool doubled, zm_error *err)
 {
     zm_winograd *w = calloc(1, sizeof *w);
     if (!w)
-        return zm_fail(err, ZM_E_NOMEM, "%s: out of memory", node->op->name);
-    *w = (zm_winograd){.isa = zm_gemm_isa_best(), .fns = zm_winograd_loops(), .size = zm_conv_sizes_of(node)};
+        return zm_fail(err, ZM_E_NOMEM, "conv: out of memory");
+    *w = (zm_winograd){.isa = zm_gemm_isa_best(), .fns = zm_winograd_loops(), .size = *size, .doubled = doubled};
     w->threads = zm_gemm_threads();
     *scratch = zm_winograd_plan(w);
     *state = w;
     return ZM_OK;
 }
 
-static void run(const zm_tensor *node, void *state, void *scratch)
+static zm_status prepare(const zm_tensor *node, void **state, size_t *scratch, zm_error *err)
 {
-    zm_winograd_data d = {.x = node->in[0]->data, .w = node->in[1]->data, .y = node->data};
+    zm_conv_sizes size = zm_conv_sizes_of(node);
+    return make(state, scratch, &size, false, err);
+}
+
+static zm_status prepare_source(const zm_tensor *node, void **state, size_t *scratch, zm_error *err)
+{
+    zm_conv_source from = zm_conv_source_of(node);
+    return make(state, scratch, &from.size, from.doubled, err);
+}
+
+static void run_on(const zm_tensor *node, const zm_tensor *x, const zm_tensor *past, void *state, void *scratch)
+{
+    zm_winograd_data d = {.x = x->data, .past = past ? past->data : NULL, .w = node->in[1]->data, .y = node->data};
     d.bias = node->n_in > 2 && node->in[2] ? node->in[2]->data : NULL;
     zm_winograd_run(state, &d, scratch);
 }
+
+static void run(const zm_tensor *node, void *state, void *scratch)
+{
+    run_on(node, node->in[0], NULL, state, scratch);
+}
+
+static void run_source(const zm_tensor *node, void *state, void *scratch)
+{
+    zm_conv_source from = zm_conv_source_of(node);
+    run_on(node, from.x, from.past, state, scratch);
+}
+
+/* Reads what stands before the convolution: no copy of a causal cache with its frames, no enlarged picture. */
+const zm_kernel zm_winograd_source = {
+    .op = &zm_op_conv,
+    .name = "winograd_source",
+    .decline = decline_source,
+    .skips = made_before,
+    .prepare = prepare_source,
+    .run = run_source,
+    .release = free,
+};
 
 const zm_kernel zm_winograd_conv = {
     .op = &zm_op_conv,

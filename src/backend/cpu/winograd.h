@@ -10,11 +10,13 @@
 #include "ops/conv_shape.h"
 
 /* 3x3 in height and width with stride 1, kf >= 1 frames of stride 1 that begin before[0] frames early (zeros, or
- * `past`) and never reach beyond the last one; channels in and out multiples of 16. */
+ * `past`) and never reach beyond the last one; channels in and out multiples of 16.  doubled: x is kept at half of its
+ * height and width, both even, and each of its places stands for 2x2. */
 typedef struct zm_winograd {
     const zm_gemm_isa *isa;
     const zm_winograd_fns *fns;
     zm_conv_sizes size;
+    bool doubled;
     int threads;
     /* filled by zm_winograd_plan */
     int64_t images, frames, from_frames; /* a 1x3x3 kernel sees every frame as an image of its own */
