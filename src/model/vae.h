@@ -9,7 +9,7 @@
 #include "format/json.h"
 #include "model/params.h"
 
-enum { ZM_VAE_STAGES_MAX = 8, ZM_VAE_Z_MAX = 128, ZM_VAE_SLOTS_MAX = 320, ZM_VAE_TAPS_MAX = 64 };
+enum { ZM_VAE_STAGES_MAX = 8, ZM_VAE_Z_MAX = 128, ZM_VAE_SLOTS_MAX = 640, ZM_VAE_TAPS_MAX = 64 };
 
 typedef enum { ZM_VAE_WAN21, ZM_VAE_WAN22, ZM_VAE_LIGHT } zm_vae_kind;
 
@@ -102,7 +102,7 @@ typedef enum { ZM_VAE_WHOLE, ZM_VAE_FIRST, ZM_VAE_NEXT } zm_vae_pass_mode;
 typedef struct zm_vae_slot {
     zm_tensor
         *state;     /* external leaf; NEXT reads it, then both overwrite it.  NULL in FIRST where it starts as zeros */
-    zm_shape shape; /* [B,frames,H,W,C], the same in FIRST and NEXT, slot by slot */
+    zm_shape shape; /* [B,1,H,W,C], the same in FIRST and NEXT, slot by slot */
 } zm_vae_slot;
 
 typedef struct zm_vae_tap {

@@ -70,38 +70,58 @@ static const zm_op op_keep = {.name = "keep_frames",
                               .reference = keep_reference,
                               .overwrites = true};
 
-zm_vae_past zm_vae_past_of(zm_vae_pass *p, zm_tensor *x, int n, bool zero_first)
+/* Slots of a state, made where they are met first. */
+static bool find_slots(zm_vae_pass *p, const zm_tensor *x, int n, bool zero_first)
 {
     zm_vae_chunk *c = p->chunk;
-    zm_vae_past past = {.seen = x, .x = x};
-    if (c->mode == ZM_VAE_WHOLE || zm_graph_failed(p->g))
-        return past;
-    if (p->slot == ZM_VAE_SLOTS_MAX) {
-        past.seen =
-            zm_graph_fail(p->g, ZM_E_UNSUPPORTED, "autoencoder: more than %d states between chunks", ZM_VAE_SLOTS_MAX);
-        return past;
+    if (n > ZM_VAE_PAST_MAX || p->slot + n > ZM_VAE_SLOTS_MAX) {
+        zm_graph_fail(p->g, ZM_E_UNSUPPORTED, "autoencoder: more than %d states between chunks", ZM_VAE_SLOTS_MAX);
+        return false;
     }
-    zm_vae_slot *slot = &c->slot[p->slot++];
-    if (p->slot > c->n_slots) {
-        c->n_slots = p->slot;
+    for (int i = 0; i < n && p->slot + i == c->n_slots; i++) {
+        zm_vae_slot *slot = &c->slot[c->n_slots++];
         *slot = (zm_vae_slot){.shape = x->shape};
-        slot->shape.dim[1] = n;
-        if (c->mode == ZM_VAE_NEXT || !zero_first)
+        slot->shape.dim[1] = 1;
+        if (c->mode == ZM_VAE_NEXT || (!zero_first && i == n - 1))
             slot->state = zm_external(p->g, ZM_F32, slot->shape, NULL, "state");
     }
-    past.state = slot->state;
-    if (c->mode == ZM_VAE_NEXT)
-        past.seen = zm_concat(p->g, 2, (zm_tensor *[]){slot->state, x}, 1);
+    return true;
+}
+
+zm_vae_past zm_vae_past_of(zm_vae_pass *p, zm_tensor *x, int n, bool zero_first)
+{
+    zm_vae_past past = {.seen = x, .x = x};
+    zm_tensor *all[ZM_VAE_PAST_MAX + 1];
+    if (p->chunk->mode == ZM_VAE_WHOLE || zm_graph_failed(p->g) || !find_slots(p, x, n, zero_first))
+        return past;
+    past.n = n;
+    for (int i = 0; i < n; i++)
+        all[i] = past.frame[i] = p->chunk->slot[p->slot + (i + p->passed) % n].state;
+    p->slot += n;
+    all[n] = x;
+    if (p->chunk->mode == ZM_VAE_NEXT)
+        past.seen = zm_concat(p->g, n + 1, all, 1);
     return past;
+}
+
+static void keep_frame(zm_vae_pass *p, zm_tensor *x, zm_tensor *state)
+{
+    if (state && !zm_graph_failed(p->g))
+        zm_output(p->g, zm_node(p->g, &op_keep, &(zm_attr){0}, 2, (zm_tensor *[]){x, state}));
 }
 
 void zm_vae_past_keep(zm_vae_pass *p, const zm_vae_past *past)
 {
-    if (!past->state || zm_graph_failed(p->g))
+    if (past->n == 0 || zm_graph_failed(p->g))
         return;
-    bool enough = past->x->shape.dim[1] >= past->state->shape.dim[1];
-    zm_tensor *from = enough ? past->x : past->seen;
-    zm_output(p->g, zm_node(p->g, &op_keep, &(zm_attr){0}, 2, (zm_tensor *[]){from, past->state}));
+    int n = past->n, frames = (int)past->x->shape.dim[1];
+    /* In pieces the newest take the place of the oldest; else the oldest stays first, and what remains moves up. */
+    for (int i = 0; !p->in_pieces && p->chunk->mode == ZM_VAE_NEXT && i < n - frames; i++)
+        keep_frame(p, past->frame[i + frames], past->frame[i]);
+    for (int i = frames > n ? frames - n : 0; i < frames; i++) {
+        int to = p->in_pieces ? i % n : n - frames + i;
+        keep_frame(p, zm_slice(p->g, past->x, 1, i, 1), past->frame[to]);
+    }
 }
 
 zm_tensor *zm_vae_crop(zm_vae_pass *p, zm_tensor *x, int64_t n)

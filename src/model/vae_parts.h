@@ -19,6 +19,8 @@ typedef struct zm_vae_pass {
     zm_vae_chunk *chunk; /* never NULL */
     bool open[2];        /* the picture goes on beyond the tensor's first, last row: no zeros stand there */
     int slot;            /* the next state's number in the chunk */
+    bool in_pieces;      /* the chunk's frames go through piece by piece, as many in all as states divide */
+    int passed;          /* frames of earlier pieces */
 } zm_vae_pass;
 
 /* Where parameters go while a network is declared. */
@@ -68,15 +70,17 @@ zm_tensor *zm_vae_norm(zm_vae_pass *p, zm_tensor *x, const zm_param *gamma);
 zm_tensor *zm_vae_norm_silu(zm_vae_pass *p, zm_tensor *x, const zm_param *gamma);
 
 /* Frames between chunks, for a causal operation on x. */
+enum { ZM_VAE_PAST_MAX = 3 };
 typedef struct zm_vae_past {
-    zm_tensor *state; /* NULL: nothing is kept here */
-    zm_tensor *seen;  /* what the operation works on: x with the state in front (NEXT), or x (else) */
+    int n;                             /* 0: nothing is kept here */
+    zm_tensor *frame[ZM_VAE_PAST_MAX]; /* a state each, oldest first; NULL: zeros */
+    zm_tensor *seen;                   /* what the operation works on: x with its past in front (NEXT), or x (else) */
     zm_tensor *x;
 } zm_vae_past;
 
-/* A state of n frames, the chunk's next one.  zero_first: after the first chunk it is zeros, whatever that chunk was. */
+/* States of n frames, the chunk's next ones.  zero_first: after the first chunk they are zeros, whatever that chunk was. */
 zm_vae_past zm_vae_past_of(zm_vae_pass *p, zm_tensor *x, int n, bool zero_first);
-/* After the operation, which may read the state itself: the state becomes the last frames of what it worked on. */
+/* After the operation, which may read the states themselves: they become the last frames of what it worked on. */
 void zm_vae_past_keep(zm_vae_pass *p, const zm_vae_past *past);
 
 /* [B,F,H,W,C] -> [B,F,H/f,W/f,f*f*C], channel order (row, column, c); and back. */

@@ -249,25 +249,23 @@ static zm_tensor *walk_end(zm_vae_pass *p, zm_tensor *x, const zm_wan_side *n, i
 }
 
 /* Where frames are no longer doubled they meet in states alone.  There, where pictures are large, a later chunk's frames
- * go through in pieces of as many as states hold, each over the state that the piece before left: the same sums in the
- * memory of one piece. */
+ * go through one by one, each over the states that the one before left: the same sums in the memory of one frame. */
 static zm_tensor *walk_end_in_pieces(zm_vae_pass *p, zm_tensor *x, const zm_wan_side *n, int first, bool nested,
                                      int *flat)
 {
-    enum { PIECE = 2 };
     if (zm_graph_failed(p->g))
         return x;
-    int64_t frames = x->shape.dim[1], each = frames > PIECE * ZM_MAX_IN ? frames : PIECE;
-    if (p->chunk->mode != ZM_VAE_NEXT || p->chunk->keep_taps || frames <= each)
+    int frames = (int)x->shape.dim[1], slot = p->slot;
+    if (p->chunk->mode != ZM_VAE_NEXT || p->chunk->keep_taps || frames % 2 || frames > ZM_MAX_IN)
         return walk_end(p, x, n, first, nested, flat);
     zm_tensor *part[ZM_MAX_IN];
-    int count = 0, slot = p->slot;
-    for (int64_t at = 0; at < frames; at += each) {
+    p->in_pieces = true; /* states of two frames, and an even number of frames */
+    for (p->passed = 0; p->passed < frames; p->passed++) {
         p->slot = slot;
-        zm_tensor *piece = zm_slice(p->g, x, 1, at, frames - at < each ? frames - at : each);
-        part[count++] = walk_end(p, piece, n, first, nested, flat);
+        part[p->passed] = walk_end(p, zm_slice(p->g, x, 1, p->passed, 1), n, first, nested, flat);
     }
-    return zm_concat(p->g, count, part, 1);
+    p->in_pieces = false, p->passed = 0;
+    return zm_concat(p->g, frames, part, 1);
 }
 
 zm_tensor *zm_wan_decode(zm_vae_pass *p, const zm_wan_net *n, zm_tensor *z, bool nested)

@@ -43,11 +43,12 @@ static double plain(const zm_conv_sizes *s, int half, const zm_winograd_data *d,
     for (int64_t c = 0; c < s->c; c++)
         for (int64_t k = 0; k < s->kernel[0] * 9; k++) {
             int64_t g = f + k / 9 - s->before[0], y = h + k / 3 % 3 - s->before[1], x = w + k % 3 - s->before[2];
-            if (y < 0 || y >= s->in[1] || x < 0 || x >= s->in[2] || (g < 0 && !d->past))
+            if (y < 0 || y >= s->in[1] || x < 0 || x >= s->in[2] || (g < 0 && !d->past[0]))
                 continue;
-            int64_t image = g < 0 ? b * s->before[0] + s->before[0] + g : b * s->in[0] + g;
+            int64_t image = g < 0 ? b : b * s->in[0] + g;
             int64_t row = image * (s->in[1] >> half) + (y >> half);
-            float left = (g < 0 ? d->past : d->x)[(row * (s->in[2] >> half) + (x >> half)) * s->c + c];
+            float left =
+                (g < 0 ? d->past[s->before[0] + g] : d->x)[(row * (s->in[2] >> half) + (x >> half)) * s->c + c];
             float right = d->w[(o * s->c + c) * s->kernel[0] * 9 + k];
             sum += (double)left * (double)right;
             narrow += left * right;
@@ -65,7 +66,9 @@ static void check(const level *l, const zm_conv_sizes *s, int threads, bool past
     for (int64_t i = 0; i < n; i++)
         y[i] = NAN;
     zm_winograd job = {.isa = l->isa, .fns = l->fns, .size = *s, .doubled = doubled, .threads = threads};
-    zm_winograd_data d = {.x = x, .past = past ? before : NULL, .w = w, .bias = bias ? add : NULL, .y = y};
+    zm_winograd_data d = {.x = x, .w = w, .bias = bias ? add : NULL, .y = y};
+    for (int64_t i = 0; past && i < s->before[0]; i++)
+        d.past[i] = before + i * s->batch * place;
     void *scratch = zm_aligned_alloc(zm_winograd_plan(&job));
     zm_winograd_run(&job, &d, scratch);
     double worst = 0, narrow_worst = 0, largest = 1;

@@ -5,14 +5,20 @@
 #include "ops/binary.h"
 #include "ops/layout.h"
 
-/* [past, x] along the frames. */
+/* [past frame, .., x] along the frames. */
 static bool is_joined(zm_conv_source *s, const zm_tensor *t)
 {
-    if (t->op != &zm_op_concat || t->attr.i[0] != 1 || t->n_in != 2 || s->size.before[0] != 0 ||
-        t->in[0]->shape.dim[1] >= s->size.kernel[0])
+    int n = t->n_in - 1;
+    if (t->op != &zm_op_concat || t->attr.i[0] != 1 || s->size.before[0] != 0 || n < 1 || n >= s->size.kernel[0] ||
+        n > ZM_CONV_PAST_MAX)
         return false;
-    s->past = t->in[0], s->x = t->in[1];
-    s->size.before[0] = s->past->shape.dim[1];
+    for (int i = 0; i < n; i++)
+        if (t->in[i]->shape.dim[1] != 1)
+            return false;
+    for (int i = 0; i < n; i++)
+        s->past[i] = t->in[i];
+    s->x = t->in[n];
+    s->size.before[0] = n;
     s->size.in[0] = s->x->shape.dim[1];
     return true;
 }

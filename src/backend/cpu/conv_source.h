@@ -5,12 +5,14 @@
 
 #include "ops/conv_shape.h"
 
+enum { ZM_CONV_PAST_MAX = 3 };
+
 typedef struct zm_conv_source {
     const zm_tensor *made; /* the node whose result need not be there; NULL: the input is read as it lies */
     const zm_tensor *x;    /* [batch,F,H,W,C], or half of H and W */
-    const zm_tensor *past; /* frames that stand before x's first, [batch,n,H,W,C]; NULL: none */
-    bool doubled;          /* each place of x stands for 2x2 of the input's */
-    zm_conv_sizes size;    /* of the node, in[0] counting x's frames and before[0] those of past */
+    const zm_tensor *past[ZM_CONV_PAST_MAX]; /* before[0] frames before x's first, [batch,1,H,W,C] each */
+    bool doubled;                            /* each place of x stands for 2x2 of the input's */
+    zm_conv_sizes size;                      /* of the node, in[0] counting x's frames and before[0] past's */
 } zm_conv_source;
 
 /* Frames joined in front of the input, fewer than the kernel has, or every pixel of it repeated twice each way. */

@@ -10,7 +10,6 @@
 
 #include <stdlib.h>
 
-#include "backend/cpu/conv_source.h"
 #include "backend/cpu/gemm.h"
 #include "backend/cpu/gemm_kernels.h"
 #include "ops/conv.h"
@@ -23,7 +22,7 @@ enum {
     GAP = 16,        /* floats between rows and planes, so that they do not all fall into one cache set */
     PANEL_MOST = 64, /* columns of a panel in any instruction set */
     WEIGHT_FLOATS_MOST = 8 << 20, /* transformed at a time */
-    FRAMES_MOST = 4
+    FRAMES_MOST = ZM_CONV_PAST_MAX + 1
 };
 
 static int64_t divide_up(int64_t a, int64_t b)
@@ -120,7 +119,7 @@ static void transform_frame(const zm_winograd *w, const zm_winograd_data *d, int
     int64_t H = s->in[1], W = s->in[2], C = s->c, row = W >> half, plane = (H >> half) * row * C;
     for (int64_t i = 0; i < count; i++) {
         tile t = tile_at(w, first + i);
-        const float *from = frame < 0 ? d->past + (t.image * s->before[0] + s->before[0] + frame) * plane
+        const float *from = frame < 0 ? d->past[s->before[0] + frame] + t.image * plane
                                       : d->x + (t.image * w->from_frames + frame) * plane;
         const float *place[POINTS];
         for (int64_t a = 0; a < WINDOW; a++)
@@ -179,13 +178,13 @@ static void run_unit(const zm_winograd *w, const zm_winograd_data *d, const floa
 {
     int64_t first = unit * w->block, tiles = w->images * w->down * w->across;
     int64_t count = first + w->block < tiles ? w->block : tiles - first, kf = w->size.kernel[0];
-    int64_t have = d->past ? -w->size.before[0] : 0; /* the next frame to transform */
+    int64_t have = d->past[0] ? -w->size.before[0] : 0; /* the next frame to transform */
     float *m = share + kf * w->v_frame;
     for (int64_t f = 0; f < w->frames; f++) {
         int slot[FRAMES_MOST], live[FRAMES_MOST], n = 0;
         for (int64_t k = 0; k < kf; k++) {
             int64_t frame = f + k - w->size.before[0];
-            if (frame < 0 && !d->past)
+            if (frame < 0 && !d->past[0])
                 continue;
             slot[n] = (int)((frame + kf) % kf);
             live[n] = (int)k;
@@ -254,22 +253,21 @@ static zm_status prepare_source(const zm_tensor *node, void **state, size_t *scr
     return make(state, scratch, &from.size, from.doubled, err);
 }
 
-static void run_on(const zm_tensor *node, const zm_tensor *x, const zm_tensor *past, void *state, void *scratch)
-{
-    zm_winograd_data d = {.x = x->data, .past = past ? past->data : NULL, .w = node->in[1]->data, .y = node->data};
-    d.bias = node->n_in > 2 && node->in[2] ? node->in[2]->data : NULL;
-    zm_winograd_run(state, &d, scratch);
-}
-
 static void run(const zm_tensor *node, void *state, void *scratch)
 {
-    run_on(node, node->in[0], NULL, state, scratch);
+    zm_winograd_data d = {.x = node->in[0]->data, .w = node->in[1]->data, .y = node->data};
+    d.bias = node->n_in > 2 && node->in[2] ? node->in[2]->data : NULL;
+    zm_winograd_run(state, &d, scratch);
 }
 
 static void run_source(const zm_tensor *node, void *state, void *scratch)
 {
     zm_conv_source from = zm_conv_source_of(node);
-    run_on(node, from.x, from.past, state, scratch);
+    zm_winograd_data d = {.x = from.x->data, .w = node->in[1]->data, .y = node->data};
+    d.bias = node->n_in > 2 && node->in[2] ? node->in[2]->data : NULL;
+    for (int i = 0; i < ZM_CONV_PAST_MAX && from.past[i]; i++)
+        d.past[i] = from.past[i]->data;
+    zm_winograd_run(state, &d, scratch);
 }
 
 /* Reads what stands before the convolution: no copy of a causal cache with its frames, no enlarged picture. */

@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 
+#include "backend/cpu/conv_source.h"
 #include "backend/cpu/gemm_isa.h"
 #include "backend/cpu/simd.h"
 #include "ops/conv_shape.h"
@@ -28,7 +29,8 @@ typedef struct zm_winograd {
 } zm_winograd;
 
 typedef struct zm_winograd_data {
-    const float *x, *past, *w, *bias; /* past [batch,before[0],H,W,C] or NULL; w [O,C,kf,3,3]; bias may be NULL */
+    const float *x, *w, *bias;           /* w [O,C,kf,3,3]; bias may be NULL */
+    const float *past[ZM_CONV_PAST_MAX]; /* before[0] frames [batch,1,H,W,C], oldest first, or NULL: zeros */
     float *y;
 } zm_winograd_data;
 
