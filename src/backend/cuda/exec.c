@@ -79,7 +79,8 @@ static zm_status prepare(cuda_exec **out, zm_graph *g, const zm_exec_options *op
     x->outputs_stay = opt && opt->outputs_stay;
     x->call = (zm_gpu_call){.gpu = x->gpu, .compute = zm_cuda_compute(), .limit = zm_cuda_limit()};
     x->node = calloc((size_t)n + 1, sizeof *x->node);
-    zm_status s = x->node ? zm_plan_make(&x->plan, g, NULL, err) : zm_fail(err, ZM_E_NOMEM, "out of memory for %d nodes", n);
+    zm_status s =
+        x->node ? zm_plan_make(&x->plan, g, NULL, err) : zm_fail(err, ZM_E_NOMEM, "out of memory for %d nodes", n);
     for (int i = 0; !s && i < n; i++) {
         const zm_tensor *t = zm_graph_at(g, i);
         if (is_kept(x, t))
