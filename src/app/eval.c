@@ -18,9 +18,10 @@ static const uint64_t first_scene = 500000000;
 static const float camera_share = 0.25f;
 
 typedef struct options {
-    const char *model, *prompts, *detector, *sheet, *precision;
+    const char *model, *prompts, *detector, *sheet, *precision, *quality, *solver;
     zm_precision in;
-    int64_t clips, seed, steps;
+    double guidance;
+    int64_t clips, seed, steps, untrained;
     bool json, ceiling, quiet;
 } options;
 
@@ -78,9 +79,21 @@ static zm_status one_run(bench *b, zm_eval_run *run, zm_eval_maker *maker, int c
     return s;
 }
 
+static zm_status open_maker(zm_eval_maker *m, const bench *b, const char *model, bool untrained, zm_error *err)
+{
+    const options *o = b->o;
+    zm_eval_how how = {.steps = (int)o->steps,
+                       .guidance = o->guidance,
+                       .quality = o->quality,
+                       .solver = o->solver,
+                       .precision = o->in,
+                       .untrained = untrained};
+    return zm_eval_maker_open(m, model, zm_eval_eye_config(b->eye), &how, err);
+}
+
 static zm_status all_runs(bench *b, zm_eval_report *r, const char *model, zm_error *err)
 {
-    int n = (int)b->o->clips, half = (n + 1) / 2, few = n < 24 ? n : 24;
+    int n = (int)b->o->clips, half = (n + 1) / 2, few = n < (int)b->o->untrained ? n : (int)b->o->untrained;
     zm_eval_run *run = r->run;
     run[ZM_RUN_MODEL].name = "model";
     run[ZM_RUN_CEILING] = (zm_eval_run){.name = "ceiling", .renders = true};
@@ -95,16 +108,20 @@ static zm_status all_runs(bench *b, zm_eval_report *r, const char *model, zm_err
     if (s || !model)
         return s;
     zm_eval_maker maker;
-    s = zm_eval_maker_open(&maker, model, false, zm_eval_eye_config(b->eye), (int)b->o->steps, b->o->in, err);
+    s = open_maker(&maker, b, model, false, err);
     if (!s) {
         r->steps = maker.request.steps;
+        r->guidance = maker.request.guidance;
+        snprintf(r->quality, sizeof r->quality, "%s", maker.request.quality);
+        snprintf(r->solver, sizeof r->solver, "%s", maker.request.solver);
         s = one_run(b, &run[ZM_RUN_MODEL], &maker, n, err);
         if (!s)
             s = one_run(b, &run[ZM_RUN_HELD_OUT], &maker, half, err);
         zm_eval_maker_close(&maker);
     }
-    if (!s)
-        s = zm_eval_maker_open(&maker, model, true, zm_eval_eye_config(b->eye), (int)b->o->steps, b->o->in, err);
+    if (s || !few)
+        return s;
+    s = open_maker(&maker, b, model, true, err);
     if (!s) {
         s = one_run(b, &run[ZM_RUN_UNTRAINED], &maker, few, err);
         zm_eval_maker_close(&maker);
@@ -135,7 +152,7 @@ static zm_status score(bench *b, const char *model, zm_error *err)
 static zm_status prompts(bench *b, const char *model, zm_error *err)
 {
     zm_eval_maker maker;
-    zm_status s = zm_eval_maker_open(&maker, model, false, zm_eval_eye_config(b->eye), (int)b->o->steps, b->o->in, err);
+    zm_status s = open_maker(&maker, b, model, false, err);
     if (s)
         return s;
     s = zm_eval_prompts(&maker, b->eye, b->o->prompts, (uint64_t)b->o->seed, b->o->json, b->sheet, err);
@@ -192,7 +209,7 @@ int zm_cmd_eval(int argc, char **argv)
    help[] =
         "Score a model with a small detector trained on the toy-box world: how often it shows what prompts say, whether things fall with one\n"
         "gravity.  The ceiling is what the detector says of real renders of the same scenes: its own error is in both columns.";
-    options o = {.clips = 96};
+    options o = {.clips = 96, .untrained = 24};
     const char *words[1];
     const zm_arg args[] = {
         {"--prompts", 0, ZM_ARG_STR, &o.prompts, 0, 0, "FILE",
@@ -200,6 +217,10 @@ int zm_cmd_eval(int argc, char **argv)
         {"--clips", 0, ZM_ARG_INT, &o.clips, 1, 1e6, "N", "scenes; half as many held-out ones are added [96]"},
         {"--seed", 0, ZM_ARG_INT, &o.seed, 0, 4e8, "S", "of scenes and noise [0]"},
         {"--steps", 0, ZM_ARG_INT, &o.steps, 1, 1000, "N", "denoising steps [the model's]"},
+        {"--quality", 0, ZM_ARG_STR, &o.quality, 0, 0, "NAME", "best, good, draft or fast, as of generate [best]"},
+        {"--guidance", 0, ZM_ARG_FLOAT, &o.guidance, 0.1, 100, "G", "as of generate [the model's]"},
+        {"--solver", 0, ZM_ARG_STR, &o.solver, 0, 0, "NAME", "as of generate [the model's]"},
+        {"--untrained", 0, ZM_ARG_INT, &o.untrained, 0, 1e6, "N", "clips of untrained weights, at most [24]"},
         {"--precision", 0, ZM_ARG_STR, &o.precision, 0, 0, "NAME", "f32 or int8, as of generate [f32]"},
         {"--detector", 0, ZM_ARG_STR, &o.detector, 0, 0, "FILE", "another detector than the model's detector.gguf"},
         {"--ceiling", 0, ZM_ARG_FLAG, &o.ceiling, 0, 0, NULL, "real renders only: how good the measure itself is"},

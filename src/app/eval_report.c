@@ -63,7 +63,8 @@ void zm_eval_print(FILE *out, zm_eval_report *r)
     fprintf(out, "%s: %d held-in and %d held-out scenes", r->model ? r->model : "real renders",
             r->run[ZM_RUN_CEILING].clips, r->run[ZM_RUN_HELD_CEILING].clips);
     if (r->model)
-        fprintf(out, ", %d steps, %d clips of untrained weights", r->steps, r->run[ZM_RUN_UNTRAINED].clips);
+        fprintf(out, ", %d steps of %s, guidance %g, quality %s, %d clips of untrained weights", r->steps, r->solver,
+                r->guidance, r->quality, r->run[ZM_RUN_UNTRAINED].clips);
     fprintf(out, ", %.0f s\nadherence, %% of the clips whose prompt says it\n", r->seconds);
     print_attributes(out, r);
     fprintf(out, "physics (the world falls with %.0f px/s^2; ceilings are real renders)\n", gravity_px(r));
@@ -116,10 +117,11 @@ zm_status zm_eval_print_json(FILE *out, zm_eval_report *r, zm_error *err)
     for (int k = 0; k < ZM_EVAL_RUNS; k++)
         if (r->run[k].clips)
             json_array_append_new(physics, physics_json(&r->run[k]));
-    json_t *j = json_pack("{s:s?, s:i, s:i, s:i, s:I, s:f, s:f, s:o, s:o}", "model", r->model, "clips",
+    json_t *j = json_pack("{s:s?, s:i, s:i, s:i, s:f, s:s, s:s, s:I, s:f, s:f, s:o, s:o}", "model", r->model, "clips",
                           r->run[ZM_RUN_CEILING].clips, "held_out_clips", r->run[ZM_RUN_HELD_CEILING].clips, "steps",
-                          r->steps, "seed", (json_int_t)r->seed, "seconds", r->seconds, "world_gravity_px_s2",
-                          gravity_px(r), "attributes", attributes, "physics", physics);
+                          r->steps, "guidance", r->guidance, "solver", r->solver, "quality", r->quality, "seed",
+                          (json_int_t)r->seed, "seconds", r->seconds, "world_gravity_px_s2", gravity_px(r),
+                          "attributes", attributes, "physics", physics);
     char *text = j ? json_dumps(j, JSON_REAL_PRECISION(5)) : NULL;
     if (text)
         fprintf(out, "%s\n", text);

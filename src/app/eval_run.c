@@ -109,17 +109,21 @@ zm_status zm_eval_look(zm_eval_eye *e, const uint8_t *rgb, double fps, zm_eval_s
     return zm_tracks_find(&out->tracks, c, e->cells, c->frames, c->width, c->height, err);
 }
 
-zm_status zm_eval_maker_open(zm_eval_maker *m, const char *path, bool untrained, const zm_detector_config *c, int steps,
-                             zm_precision precision, zm_error *err)
+zm_status zm_eval_maker_open(zm_eval_maker *m, const char *path, const zm_detector_config *c, const zm_eval_how *how,
+                             zm_error *err)
 {
     *m = (zm_eval_maker){0};
-    zm_status s = untrained ? zm_model_open_untrained(&m->model, path, 1, err) : zm_model_open(&m->model, path, err);
+    zm_status s =
+        how->untrained ? zm_model_open_untrained(&m->model, path, 1, err) : zm_model_open(&m->model, path, err);
     m->request = (zm_request){.prompt = "a ball",
                               .width = c->width,
                               .height = c->height,
                               .frames = c->frames,
-                              .steps = steps,
-                              .precision = precision};
+                              .steps = how->steps,
+                              .guidance = how->guidance,
+                              .quality = how->quality,
+                              .solver = how->solver,
+                              .precision = how->precision};
     if (!s)
         s = zm_request_resolve(&m->request, m->model, err);
     if (!s)

@@ -24,9 +24,16 @@ typedef struct zm_eval_maker {
     zm_generator *generator;
     zm_request request; /* resolved; prompt and seed change */
 } zm_eval_maker;
-/* steps 0: the model's own.  untrained: random weights in its networks. */
-ZM_MUST zm_status zm_eval_maker_open(zm_eval_maker *m, const char *path, bool untrained, const zm_detector_config *c,
-                                     int steps, zm_precision precision, zm_error *err);
+/* How it makes them; zeros and NULL mean the model's own defaults. */
+typedef struct zm_eval_how {
+    int steps;
+    double guidance;
+    const char *quality, *solver;
+    zm_precision precision;
+    bool untrained; /* random weights in its networks */
+} zm_eval_how;
+ZM_MUST zm_status zm_eval_maker_open(zm_eval_maker *m, const char *path, const zm_detector_config *c,
+                                     const zm_eval_how *how, zm_error *err);
 void zm_eval_maker_close(zm_eval_maker *m);
 /* ZM_E_INTERRUPTED when stopped. */
 ZM_MUST zm_status zm_eval_make(zm_eval_maker *m, const char *prompt, uint64_t seed, uint8_t *rgb, zm_error *err);
@@ -58,6 +65,8 @@ typedef struct zm_eval_report {
     const char *model; /* NULL: renders only */
     zm_eval_run run[ZM_EVAL_RUNS];
     int width, steps;
+    double guidance;
+    char quality[16], solver[32];
     uint64_t seed;
     double seconds;
 } zm_eval_report;

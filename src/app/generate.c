@@ -453,7 +453,7 @@ int zm_cmd_generate(int argc, char **argv)
         {"--seed", 0, ZM_ARG_INT, &o.seed, 0, 9e15, "N", "same seed, same clip [a new one each time]"},
         {"--solver", 0, ZM_ARG_STR, &o.solver, 0, 0, "NAME", "unipc, dpmpp or euler"},
         {"--quality", 0, ZM_ARG_STR, &o.quality, 0, 0, "NAME",
-         "best, good or draft: how many steps may be told from the last ones; see zouma bench quality [best]"},
+         "best, good or draft: how many steps may be told from the last ones; fast: few steps, where the model learnt them; see zouma bench quality [best]"},
         {"--precision", 0, ZM_ARG_STR, &o.precision, 0, 0, "NAME",
          "f32 or int8: linear maps and convolutions on bytes, faster for a little of the picture [f32]"},
         {"--shift", 0, ZM_ARG_FLOAT, &o.shift, 0.01, 1000, "S", "of the noise schedule"},

@@ -247,6 +247,8 @@ static zm_status model_json(json_t **out, const char *path, bool tensors, zm_err
     if (!s && detector && zm_path_is_file(detector))
         s = add_part(parts, "detector", detector, tensors, err);
     free(detector);
+    if (!s && c.fast.adapter)
+        s = add_part(parts, "adapter for few steps", c.fast.adapter, tensors, err);
     json_t *j = s ? NULL
                   : json_pack("{s:s, s:s, s:s, s:s}", "path", path, "name", c.name, "family", c.family->name, "summary",
                               c.family->summary);
@@ -261,6 +263,10 @@ static zm_status model_json(json_t **out, const char *path, bool tensors, zm_err
         json_object_set_new(j, "sampling",
                             json_pack("{s:i, s:f, s:f, s:s}", "steps", c.sampling.steps, "guidance",
                                       c.sampling.guidance, "shift", c.sampling.shift, "solver", c.sampling.solver));
+        if (c.fast.adapter)
+            json_object_set_new(j, "fast",
+                                json_pack("{s:i, s:f, s:f, s:s}", "steps", c.fast.steps, "guidance", c.fast.guidance,
+                                          "shift", c.fast.shift, "solver", c.fast.solver));
         json_object_set_new(j, "parts", parts);
         if (c.json.root)
             json_object_set(j, "config", c.json.root);
@@ -318,6 +324,8 @@ static void print_model(const json_t *j)
            json_string_value(json_object_get(j, "summary")));
     print_compact("video", json_object_get(j, "video"));
     print_compact("sampling", json_object_get(j, "sampling"));
+    if (json_object_get(j, "fast"))
+        print_compact("--quality fast", json_object_get(j, "fast"));
     print_compact("can do", json_object_get(j, "modes"));
     const char *name;
     json_t *part;

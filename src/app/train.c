@@ -42,6 +42,8 @@ static zm_status run(zm_job *job, const char *path, const char *const *sets, int
         return zm_job_dit(job, err);
     case ZM_STAGE_DETECTOR:
         return zm_job_detector(job, err);
+    case ZM_STAGE_DISTILL:
+        return zm_job_distill(job, err);
     }
     return ZM_OK;
 }

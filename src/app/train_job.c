@@ -12,7 +12,7 @@
 #include "format/gguf_write.h"
 #include "train/vae_stage.h"
 
-static const char *const stage_name[] = {"vae", "dit", "detector"};
+static const char *const stage_name[] = {"vae", "dit", "detector", "distill"};
 
 static zm_status open_data(zm_job *job, zm_error *err)
 {
@@ -146,17 +146,12 @@ zm_status zm_job_write_part(const zm_job *job, const zm_params *p, const char *n
     return zm_job_write_part_of(job, p, name, "", NULL, dtype, err);
 }
 
-zm_status zm_job_write_config(const zm_job *job, const zm_vae *v, zm_error *err)
+zm_status zm_job_write_json(const char *path, const json_t *json, zm_error *err)
 {
-    char *part = zm_vae_config_json(zm_vae_config_of(v)), *path = zm_path_join(job->c.out, "config.json");
-    json_t *whole = json_deep_copy(job->model.root), *vae = part ? json_loads(part, 0, NULL) : NULL;
-    char *text = NULL;
-    zm_status s = ZM_OK;
-    if (!path || !whole || !vae || json_object_set(whole, "vae", vae) ||
-        !(text = json_dumps(whole, JSON_INDENT(1) | JSON_REAL_PRECISION(7))))
-        s = zm_fail(err, ZM_E_NOMEM, "out of memory for config.json");
+    char *text = json_dumps(json, JSON_INDENT(1) | JSON_REAL_PRECISION(7));
     zm_save save;
-    if (!s && !(s = zm_save_open(&save, path, err))) {
+    zm_status s = text ? zm_save_open(&save, path, err) : zm_fail(err, ZM_E_NOMEM, "%s: out of memory", path);
+    if (!s) {
         s = zm_save_write(&save, text, strlen(text), err);
         if (!s)
             s = zm_save_write(&save, "\n", 1, err);
@@ -165,9 +160,19 @@ zm_status zm_job_write_config(const zm_job *job, const zm_vae *v, zm_error *err)
         else
             s = zm_save_commit(&save, err);
     }
+    free(text);
+    return s;
+}
+
+zm_status zm_job_write_config(const zm_job *job, const zm_vae *v, zm_error *err)
+{
+    char *part = zm_vae_config_json(zm_vae_config_of(v)), *path = zm_path_join(job->c.out, "config.json");
+    json_t *whole = json_deep_copy(job->model.root), *vae = part ? json_loads(part, 0, NULL) : NULL;
+    zm_status s = !path || !whole || !vae || json_object_set(whole, "vae", vae)
+                      ? zm_fail(err, ZM_E_NOMEM, "out of memory for config.json")
+                      : zm_job_write_json(path, whole, err);
     json_decref(whole);
     json_decref(vae);
-    free(text);
     free(part);
     free(path);
     return s;

@@ -42,10 +42,13 @@ ZM_MUST zm_status zm_job_write_part_of(const zm_job *job, const zm_params *p, co
                                        const char *without, zm_dtype dtype, zm_error *err);
 /* OUT/config.json: the sizes, with the autoencoder's object replaced by v's (with its measured statistics). */
 ZM_MUST zm_status zm_job_write_config(const zm_job *job, const zm_vae *v, zm_error *err);
+/* One JSON value as a file, beside and renamed. */
+ZM_MUST zm_status zm_job_write_json(const char *path, const json_t *json, zm_error *err);
 /* Declare the autoencoder from the sizes; `vae` NULL on failure. */
 ZM_MUST zm_status zm_job_vae_new(zm_job *job, zm_vae **vae, zm_params **p, zm_error *err);
 
 ZM_MUST zm_status zm_job_vae(zm_job *job, zm_error *err);
 ZM_MUST zm_status zm_job_dit(zm_job *job, zm_error *err);
+ZM_MUST zm_status zm_job_distill(zm_job *job, zm_error *err);
 
 #endif

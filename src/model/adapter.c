@@ -153,8 +153,8 @@ static zm_status read_floats(float **out, const zm_weights *w, const zm_weight *
 {
     size_t n = zm_weight_elems(t);
     *out = NULL;
-    if (t->dtype != ZM_F32 && t->dtype != ZM_F16 && t->dtype != ZM_BF16)
-        return zm_fail(err, ZM_E_UNSUPPORTED, "%s: %s holds %s, an adapter must be floats of 16 or 32 bits",
+    if (t->dtype != ZM_F32 && t->dtype != ZM_F16 && t->dtype != ZM_BF16 && t->dtype != ZM_Q8_0)
+        return zm_fail(err, ZM_E_UNSUPPORTED, "%s: %s holds %s, an adapter must be floats of 16 or 32 bits, or q8_0",
                        zm_weights_path(w), t->name, t->dtype_name ? t->dtype_name : "another type");
     if (!(*out = malloc((n + 1) * sizeof **out)))
         return zm_fail(err, ZM_E_NOMEM, "%s: out of memory for %s", zm_weights_path(w), t->name);

@@ -107,7 +107,7 @@ static zm_status load(zm_lora *l, const zm_weights *w, const zm_params *base, co
                 st = zm_fail(err, ZM_E_SHAPE, "%s: %s does not fit a linear of %lld x %lld at rank %d",
                              zm_weights_path(w), name, (long long)p->shape.dim[0], (long long)p->shape.dim[1],
                              l->config.rank);
-            else if (t->dtype != ZM_F32 && t->dtype != ZM_F16 && t->dtype != ZM_BF16)
+            else if (t->dtype != ZM_F32 && t->dtype != ZM_F16 && t->dtype != ZM_BF16 && t->dtype != ZM_Q8_0)
                 st = zm_fail(err, ZM_E_UNSUPPORTED, "%s: %s holds %s, an adapter must be a float", zm_weights_path(w),
                              name, zm_dtype_name(t->dtype));
             else

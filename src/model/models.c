@@ -21,6 +21,7 @@ void zm_model_config_close(zm_model_config *c)
     free(c->clip_path);
     free(c->tokenizer_path);
     free(c->sampling.negative);
+    free(c->fast.adapter);
     *c = (zm_model_config){0};
 }
 
@@ -105,6 +106,32 @@ static zm_status read_sampling(zm_model_config *c, zm_error *err)
     if (negative && !(c->sampling.negative = strdup(negative)))
         return zm_fail(err, ZM_E_NOMEM, "%s: out of memory", j->file);
     return ZM_OK;
+}
+
+static zm_status read_fast(zm_model_config *c, const char *dir, zm_error *err)
+{
+    const zm_json *j = &c->json;
+    const char *name = NULL, *solver = NULL;
+    int64_t steps = 4;
+    c->fast = (zm_model_fast){.guidance = 1, .shift = c->sampling.shift};
+    zm_status s = zm_json_str(&name, j, "fast.adapter", zm_json_at(j, "fast") != NULL, err);
+    if (s || !name)
+        return s;
+    if (!is_plain(name))
+        return zm_fail(err, ZM_E_FORMAT, "%s: fast.adapter is \"%s\", a plain file name is needed", j->file, name);
+    s = zm_json_int(&steps, j, "fast.steps", false, 1, 1000, err);
+    if (!s)
+        s = zm_json_f64(&c->fast.guidance, j, "fast.guidance", false, 0.1, 100, err);
+    if (!s)
+        s = zm_json_f64(&c->fast.shift, j, "fast.shift", false, 1e-3, 1000, err);
+    if (!s)
+        s = zm_json_str(&solver, j, "fast.solver", false, err);
+    if (s)
+        return s;
+    c->fast.steps = (int)steps;
+    snprintf(c->fast.solver, sizeof c->fast.solver, "%s", solver ? solver : "euler");
+    c->fast.adapter = zm_path_join(dir, "%s", name);
+    return c->fast.adapter ? ZM_OK : zm_fail(err, ZM_E_NOMEM, "%s: out of memory", j->file);
 }
 
 static zm_status read_paths(zm_model_config *c, const char *dir, zm_error *err)
@@ -276,6 +303,8 @@ static zm_status read_dir(zm_model_config *c, const char *dir, zm_error *err)
         name_after(c, name ? name : dir);
     if (!s)
         s = read_sampling(c, err);
+    if (!s)
+        s = read_fast(c, dir, err);
     if (!s)
         s = zm_model_files_scan(c, dir, err);
     return s ? s : read_parts(c, true, err);

@@ -4,6 +4,7 @@
  *   {"family": "wan22-ti2v", "name": "...", "dit": {official keys}, "text_encoder": {official keys}, "vae": {...},
  *    "files": {"dit": "dit.gguf", "text_encoder": "text.gguf", "vae": "vae.gguf", "tokenizer": "tokenizer.json"},
  *    "sampling": {"steps", "guidance", "guidance_low", "shift", "solver", "negative"},
+ *    "fast": {"adapter": "fast.gguf", "steps", "guidance", "shift", "solver"},
  *    "video": {"width", "height", "frames", "fps", "given", "stills"}}.
  * An official directory has a config.json with the transformer's keys at its root, or high_noise_model/ and
  * low_noise_model/ with one each (Wan 2.2 A14B); sizes that it does not tell are read from the tensors.
@@ -28,6 +29,15 @@ typedef struct zm_model_sampling {
     char solver[32];     /* name in the sample room's table */
     char *negative;      /* default negative prompt; owned by the config, NULL: empty */
 } zm_model_sampling;
+
+/* How the model is sampled in few steps: an adapter of its transformer that was taught them (zouma train, stage
+ * distill), and the settings it was taught for. */
+typedef struct zm_model_fast {
+    char *adapter; /* path; NULL: the model has none */
+    int steps;     /* 4 unless told */
+    double guidance, shift;
+    char solver[32];
+} zm_model_fast;
 
 typedef struct zm_model_video {
     int width, height; /* pixels */
@@ -76,6 +86,7 @@ typedef struct zm_model_config {
     char *text_path, *vae_path, *clip_path;
     char *tokenizer_path;
     zm_model_sampling sampling;
+    zm_model_fast fast;
     zm_model_video video;
 } zm_model_config;
 

@@ -64,20 +64,6 @@ void zm_denoise_begin(zm_denoise *d, const zm_request *r, zm_latent_plan *plan)
     zm_latent_plan_start(plan, d->schedule.sigma[d->first], x);
 }
 
-static void combine(zm_denoise *d, const zm_combination *c)
-{
-    float *out = d->slot[c->out];
-    const float *in[ZM_SOLVER_MAX_TERMS];
-    for (int k = 0; k < c->n; k++)
-        in[k] = d->slot[c->term[k].slot];
-    for (int64_t i = 0; i < d->size.each; i++) {
-        double sum = 0;
-        for (int k = 0; k < c->n; k++)
-            sum += c->term[k].coefficient * (double)in[k][i];
-        out[i] = (float)sum;
-    }
-}
-
 /* Sum of |a - b|; b NULL: of |a|. */
 static double distance(const float *a, const float *b, int64_t n)
 {
@@ -174,7 +160,7 @@ zm_status zm_denoise_run(zm_denoise *d, zm_network *n, const zm_latent_plan *pla
             probe->velocity(probe->user, d, v);
         zm_step step = zm_solver_step(d->solver, &d->schedule, i, d->first);
         for (int k = 0; k < step.n; k++)
-            combine(d, &step.set[k]);
+            zm_combine(&step.set[k], d->slot, d->size.each);
         if (probe->latent)
             probe->latent(probe->user, d, x);
         zm_latent_plan_hold(plan, d->schedule.sigma[i + 1], x);

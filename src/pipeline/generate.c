@@ -48,6 +48,7 @@ zm_status zm_generator_new(zm_generator **out, zm_model *m, const zm_request *r,
                         .branches = r->guidance == 1 && r->guidance_low == 1 ? 1 : 2};
     g->opt.one_by_one |= r->guidance_from > 0 || r->guidance_to < 1; /* so that a branch can be left out */
     g->opt.denoise.precision = g->opt.denoise_low.precision = g->opt.decode.precision = r->precision;
+    zm_model_use_fast(m, zm_quality_find(r->quality)->adapter);
     zm_status s = zm_prompts_new(&g->prompts, m, &g->opt.text, err);
     if (s)
         zm_generator_free(g);

@@ -56,7 +56,8 @@ ZM_MUST zm_status zm_generator_fit(zm_generator_options *out, zm_model *m, const
 
 /* Prepared graphs of one model and size: several clips can be made with it. */
 typedef struct zm_generator zm_generator;
-/* r: resolved; only its sizes, its precision and whether guidance is 1 matter here.  m is borrowed, and opens its parts when they are
+/* r: resolved; only its sizes, its precision, whether guidance is 1 and whether its quality is one of few steps matter here.
+ * No other generator of m may want that otherwise.  m is borrowed, and opens its parts when they are
  * needed.  opt NULL: {0}, but branches one by one where the model does not keep its parts. */
 ZM_MUST zm_status zm_generator_new(zm_generator **out, zm_model *m, const zm_request *r,
                                    const zm_generator_options *opt, zm_error *err);

@@ -73,21 +73,28 @@ static uint64_t hash_supplied(const zm_request *r, const zm_model *m)
     return h;
 }
 
+static zm_status hash_file(uint64_t *h, const char *path, zm_error *err)
+{
+    zm_map map;
+    zm_status s = zm_map_open(&map, path, err);
+    if (s)
+        return s;
+    *h = zm_hash64(map.at, map.size, *h);
+    zm_map_close(&map);
+    return ZM_OK;
+}
+
 /* Adapters by their bytes: a file of the same name may be another one tomorrow. */
 static zm_status hash_loras(uint64_t *out, const zm_model *m, zm_error *err)
 {
     uint64_t h = 0;
-    for (int i = 0; i < m->n_lora; i++) {
-        zm_map map;
-        zm_status s = zm_map_open(&map, m->lora[i].path, err);
-        if (s)
-            return s;
-        h = zm_hash64(map.at, map.size, h);
+    zm_status s = m->fast ? hash_file(&h, m->config.fast.adapter, err) : ZM_OK;
+    for (int i = 0; !s && i < m->n_lora; i++) {
+        s = hash_file(&h, m->lora[i].path, err);
         h = zm_hash64(&m->lora[i].strength, sizeof m->lora[i].strength, h);
-        zm_map_close(&map);
     }
     *out = h;
-    return ZM_OK;
+    return s;
 }
 
 zm_status zm_identity_of(zm_identity *out, const zm_request *r, const zm_model *m, zm_error *err)

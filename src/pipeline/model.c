@@ -74,19 +74,26 @@ static zm_status part_declare(zm_part *p, const zm_model_config *c, zm_model_par
     }
 }
 
+static zm_status add_lora(zm_part *p, const char *path, float strength, zm_error *err)
+{
+    zm_weights *w = NULL;
+    int skipped;
+    zm_status s = zm_weights_open(&w, path, err);
+    if (!s)
+        s = zm_adapter_add(p->adapter, w, strength, &skipped, err);
+    zm_weights_free(w);
+    return s;
+}
+
 static zm_status apply_loras(zm_model *m, zm_part *p, zm_error *err)
 {
-    if (!m->n_lora)
+    if (!m->n_lora && !m->fast)
         return ZM_OK;
     zm_status s = zm_adapter_new(&p->adapter, p->params, err);
-    for (int i = 0; !s && i < m->n_lora; i++) {
-        zm_weights *w = NULL;
-        int skipped;
-        s = zm_weights_open(&w, m->lora[i].path, err);
-        if (!s)
-            s = zm_adapter_add(p->adapter, w, m->lora[i].strength, &skipped, err);
-        zm_weights_free(w);
-    }
+    if (!s && m->fast)
+        s = add_lora(p, m->config.fast.adapter, 1, err);
+    for (int i = 0; !s && i < m->n_lora; i++)
+        s = add_lora(p, m->lora[i].path, m->lora[i].strength, err);
     return s ? s : zm_adapter_apply(p->adapter, &p->attached, err);
 }
 
@@ -220,6 +227,16 @@ zm_status zm_model_add_lora(zm_model *m, const char *path, float strength, zm_er
         return zm_fail(err, ZM_E_NOMEM, "out of memory");
     m->n_lora++;
     return ZM_OK;
+}
+
+void zm_model_use_fast(zm_model *m, bool fast)
+{
+    ZM_ASSERT(!fast || m->config.fast.adapter);
+    if (m->fast != fast) {
+        part_close(&m->part[ZM_PART_DIT]);
+        part_close(&m->part[ZM_PART_DIT_LOW]);
+    }
+    m->fast = fast;
 }
 
 void zm_model_close(zm_model *m)

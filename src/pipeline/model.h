@@ -42,6 +42,7 @@ typedef struct zm_model {
     uint64_t seed;
     zm_model_lora lora[ZM_MODEL_LORAS_MAX];
     int n_lora;
+    bool fast; /* the adapter for few steps is applied, too */
 } zm_model;
 
 /* The directory of the bundled model: $ZOUMA_MODEL, models/toybox beside or above the program, or where it was
@@ -63,6 +64,10 @@ void zm_model_close(zm_model *m);
 /* Apply an adapter file to the transformers from their next opening on; strength 1 as trained.  ZM_E_USAGE: too many;
  * ZM_E_NOMEM. */
 ZM_MUST zm_status zm_model_add_lora(zm_model *m, const char *path, float strength, zm_error *err);
+
+/* Whether the transformers have the model's adapter for few steps (config.fast, which is there when `fast`) from now on.
+ * An open transformer that has it otherwise is closed; its graphs must be gone. */
+void zm_model_use_fast(zm_model *m, bool fast);
 
 /* Open a part unless it is: declared from its config, weights mapped, or expanded to f32 when they fit in 1 GiB.
  * ZM_E_MISSING names the part. */

@@ -121,6 +121,23 @@ static zm_status check_texts(const zm_request *r, const zm_model *m, zm_error *e
     return ZM_OK;
 }
 
+/* The settings that the model's adapter for few steps was taught for, where the request leaves them open. */
+static zm_status fill_in_fast(zm_request *r, const zm_model *m, zm_error *err)
+{
+    const zm_model_fast *f = &m->config.fast;
+    if (!f->adapter)
+        return zm_fail(err, ZM_E_USAGE,
+                       "%s has no adapter for few steps, so quality \"%s\" is not possible; best, good and draft are",
+                       m->config.name, r->quality);
+    r->steps = r->steps ? r->steps : f->steps;
+    if (r->guidance_low <= 0)
+        r->guidance_low = r->guidance > 0 ? r->guidance : f->guidance;
+    r->guidance = r->guidance > 0 ? r->guidance : f->guidance;
+    r->shift = r->shift > 0 ? r->shift : f->shift;
+    r->solver = r->solver ? r->solver : f->solver;
+    return ZM_OK;
+}
+
 static void fill_in(zm_request *r, const zm_model *m)
 {
     const zm_model_config *c = &m->config;
@@ -147,7 +164,6 @@ static void fill_in(zm_request *r, const zm_model *m)
         r->guidance_to = 1;
     r->shift = r->shift > 0 ? r->shift : c->sampling.shift;
     r->solver = r->solver ? r->solver : c->sampling.solver;
-    r->quality = r->quality ? r->quality : zm_qualities[0].name;
 }
 
 zm_status zm_request_resolve(zm_request *r, const zm_model *m, zm_error *err)
@@ -157,11 +173,18 @@ zm_status zm_request_resolve(zm_request *r, const zm_model *m, zm_error *err)
         s = check_images(r, m, err);
     if (s)
         return s;
+    r->quality = r->quality ? r->quality : zm_qualities[0].name;
+    const zm_quality *quality = zm_quality_find(r->quality);
+    if (!quality)
+        return zm_fail(err, ZM_E_USAGE, "there is no quality \"%s\"; best, good, draft and fast can be chosen",
+                       r->quality);
+    if (quality->adapter)
+        s = fill_in_fast(r, m, err);
+    if (s)
+        return s;
     fill_in(r, m);
     if (!zm_solver_find(r->solver))
         return zm_fail(err, ZM_E_USAGE, "there is no solver \"%s\"; unipc, dpmpp and euler can be chosen", r->solver);
-    if (!zm_quality_find(r->quality))
-        return zm_fail(err, ZM_E_USAGE, "there is no quality \"%s\"; best, good and draft can be chosen", r->quality);
     if (!(r->guidance_from >= 0 && r->guidance_from < r->guidance_to && r->guidance_to <= 1))
         return zm_fail(err, ZM_E_USAGE,
                        "guidance from noise level %g to %g is no interval; levels go from 0, no noise, up to 1",

@@ -51,7 +51,7 @@ typedef struct zm_request {
     double guidance_from, guidance_to;
     double shift;
     const char *solver;
-    const char *quality;    /* of sample/skip.h's table: how many evaluations may be left out; NULL: "best", none */
+    const char *quality;    /* of sample/skip.h's table: how evaluations are saved; NULL: "best", none are */
     zm_precision precision; /* of the transformer's steps and of decoding */
     uint64_t seed;
     const zm_image *first, *last; /* pictures that the clip begins and ends with; NULL: free */
@@ -61,7 +61,7 @@ typedef struct zm_request {
 } zm_request;
 
 /* Fill in what the request left to the model and check it.  ZM_E_USAGE names the value and what would do: sizes off
- * the grid, an unknown solver, a picture for a model that takes none, none for a model that needs one. */
+ * the grid, an unknown solver, few steps of a model that was not taught them, a picture for a model that takes none, none for a model that needs one. */
 ZM_MUST zm_status zm_request_resolve(zm_request *r, const zm_model *m, zm_error *err);
 
 /* The words of the prompt that the model never learnt, "word, word"; *out NULL when it knows them all or when its

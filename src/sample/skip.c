@@ -5,9 +5,10 @@
 #include <string.h>
 
 const zm_quality zm_qualities[] = {
-    {"best", 0, 0, "every step is computed"},
-    {"good", 0.1, 5, "steps are left out where hardly anything changes"},
-    {"draft", 0.12, 4, "as many steps as possible are left out"},
+    {"best", 0, 0, false, "every step is computed"},
+    {"good", 0.1, 5, false, "steps are left out where hardly anything changes"},
+    {"draft", 0.12, 4, false, "as many steps as possible are left out"},
+    {"fast", 0, 0, true, "few steps without guidance, with the adapter that the model has for them"},
 };
 const size_t zm_quality_count = sizeof zm_qualities / sizeof *zm_qualities;
 

@@ -21,6 +21,7 @@ typedef struct zm_quality {
     const char *name;
     double threshold; /* of drift; 0: every step is evaluated */
     int warm;         /* steps at the beginning that are always evaluated; so is the last one */
+    bool adapter;     /* few steps, with the adapter that a model has for them */
     const char *summary;
 } zm_quality;
 

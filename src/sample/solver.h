@@ -3,6 +3,8 @@
 #ifndef ZM_SAMPLE_SOLVER_H
 #define ZM_SAMPLE_SOLVER_H
 
+#include <stdint.h>
+
 #include "sample/schedule.h"
 
 /* A run, as the pipeline sees it:
@@ -69,6 +71,9 @@ const zm_solver *zm_solver_find(const char *name);
 
 /* Step i of a run that began at step `first` (history starts there); first <= i < s->steps asserted. */
 zm_step zm_solver_step(const zm_solver *solver, const zm_schedule *s, int i, int first);
+
+/* Apply one combination: slot[c->out][i] = sum over terms of coefficient * slot[term][i], n elements, sums in double. */
+void zm_combine(const zm_combination *c, float *const slot[ZM_SLOT_COUNT], int64_t n);
 
 /* For solver files: append a combination, append a term (terms with coefficient 0 are dropped). */
 zm_combination *zm_step_set(zm_step *st, zm_slot out);

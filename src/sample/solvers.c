@@ -29,6 +29,20 @@ zm_step zm_solver_step(const zm_solver *solver, const zm_schedule *s, int i, int
     return solver->step(s, i, first);
 }
 
+void zm_combine(const zm_combination *c, float *const slot[ZM_SLOT_COUNT], int64_t n)
+{
+    float *out = slot[c->out];
+    const float *in[ZM_SOLVER_MAX_TERMS];
+    for (int k = 0; k < c->n; k++)
+        in[k] = slot[c->term[k].slot];
+    for (int64_t i = 0; i < n; i++) {
+        double sum = 0;
+        for (int k = 0; k < c->n; k++)
+            sum += c->term[k].coefficient * (double)in[k][i];
+        out[i] = (float)sum;
+    }
+}
+
 zm_combination *zm_step_set(zm_step *st, zm_slot out)
 {
     ZM_ASSERT(st->n < ZM_SOLVER_MAX_SETS);

@@ -5,7 +5,7 @@
 #define AT(field) offsetof(zm_train_config, field)
 
 static const zm_config_row rows[] = {
-    {"stage", ZM_CONFIG_ENUM, AT(stage), NULL, 0, 0, 0, "vae|dit|detector", NULL, "what is trained"},
+    {"stage", ZM_CONFIG_ENUM, AT(stage), NULL, 0, 0, 0, "vae|dit|detector|distill", NULL, "what is trained"},
     {"model", ZM_CONFIG_STR, AT(model), NULL, 0, 0, 0, NULL, NULL, "config.json with the sizes of all parts"},
     {"out", ZM_CONFIG_STR, AT(out), NULL, 0, 0, 0, NULL, NULL, "model directory that receives the trained part"},
     {"start", ZM_CONFIG_STR, AT(start), "", 0, 0, 0, NULL, NULL,
@@ -59,6 +59,21 @@ static const zm_config_row rows[] = {
      "share of clips with one noise level for all frames"},
     {"dit.given", ZM_CONFIG_FLOAT, AT(dit_given), "0.2", 0, 1, 0, NULL, NULL,
      "share of clips with one or two clean first frames; the rest has a level per frame"},
+    {"distill.steps", ZM_CONFIG_INT, AT(distill_steps), "4", 1, 64, 0, NULL, NULL, "steps the student takes"},
+    {"distill.fine", ZM_CONFIG_INT, AT(distill_fine), "5", 1, 1000, 0, NULL, NULL,
+     "steps of the teacher in each of the student's"},
+    {"distill.guidance", ZM_CONFIG_FLOAT, AT(distill_guidance), "0", 0, 100, 0, NULL, NULL,
+     "of the teacher, learnt by the student; 0: the model's"},
+    {"distill.solver", ZM_CONFIG_STR, AT(distill_solver), "unipc", 0, 0, 0, NULL, NULL, "the teacher's"},
+    {"distill.paths", ZM_CONFIG_INT, AT(distill_paths), "2000", 1, 131072, 0, NULL, NULL,
+     "paths that the teacher walks once, from noise and a caption each"},
+    {"distill.given", ZM_CONFIG_FLOAT, AT(distill_given), "0.2", 0, 1, 0, NULL, NULL,
+     "share of paths with one or two given first frames"},
+    {"distill.own", ZM_CONFIG_FLOAT, AT(distill_own), "0", 0, 1, 0, NULL, NULL,
+     "share of paths that the student walks and the teacher corrects"},
+    {"distill.rank", ZM_CONFIG_INT, AT(distill_rank), "32", 1, 1024, 0, NULL, NULL, "of the adapter"},
+    {"distill.adapter", ZM_CONFIG_STR, AT(distill_adapter), "", 0, 0, 0, NULL, NULL,
+     "adapter file the student starts with; empty: it starts as the teacher"},
 };
 
 const zm_config_table zm_train_table = {.rows = rows, .n = sizeof rows / sizeof *rows, .size = sizeof(zm_train_config)};

@@ -6,7 +6,7 @@
 #include "format/config.h"
 #include "train/optimizer.h"
 
-typedef enum { ZM_STAGE_VAE, ZM_STAGE_DIT, ZM_STAGE_DETECTOR } zm_stage_kind;
+typedef enum { ZM_STAGE_VAE, ZM_STAGE_DIT, ZM_STAGE_DETECTOR, ZM_STAGE_DISTILL } zm_stage_kind;
 typedef enum { ZM_DATA_WORLD, ZM_DATA_FOLDER, ZM_DATA_JSONL } zm_data_kind;
 
 typedef struct zm_train_config {
@@ -29,6 +29,9 @@ typedef struct zm_train_config {
     int64_t dit_captions;
     double dit_inside, dit_prompt_dropout, dit_shift, dit_common, dit_given;
     int dit_density; /* zm_flow_density */
+    int64_t distill_steps, distill_fine, distill_paths, distill_rank;
+    double distill_guidance, distill_given, distill_own;
+    const char *distill_solver, *distill_adapter;
 } zm_train_config;
 
 extern const zm_config_table zm_train_table;

@@ -34,7 +34,8 @@ static zm_status build(trainer *t, zm_error *err)
     t->grad = calloc((size_t)n + 1, sizeof *t->grad);
     if (!t->grad || !(t->g = zm_graph_new()))
         return zm_fail(err, ZM_E_NOMEM, "out of memory for the training graph");
-    zm_build b = zm_build_begin(t->g, t->p, true, t->o->checkpointing);
+    const zm_params *base = t->stage->base ? t->stage->base : t->p;
+    zm_build b = zm_build_begin(t->g, base, true, t->o->checkpointing);
     t->loss = zm_output(t->g, t->stage->build(t->stage->user, &b));
     zm_build_grads got = zm_build_gradients(&b, t->loss);
     zm_status s = zm_graph_finish(t->g, err);

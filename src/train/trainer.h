@@ -18,6 +18,8 @@ typedef struct zm_stage {
     void *user;
     double tokens_per_step; /* what the throughput line counts, and what it calls them */
     const char *tokens_name;
+    /* NULL, or the frozen network whose adapter is trained: graphs are built on it, and `build` attaches the adapter. */
+    const zm_params *base;
     /* Build the loss [1] of one batch. */
     zm_tensor *(*build)(void *user, zm_build *b);
     /* Write batch number `step` into the graph's inputs. */

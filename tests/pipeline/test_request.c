@@ -69,6 +69,27 @@ static void test_defaults(void)
     tap_equal_i64(zm_latent_size_of(&r, &m).frames, 22, "frames beyond 4n+1 take another latent frame");
 }
 
+static void test_fast(void)
+{
+    zm_model m = model(8, true, 0);
+    zm_error err = {0};
+    char name[] = "fast.gguf";
+    zm_request r = {.supplied = &texts, .quality = "fast"};
+    tap_ok(zm_request_resolve(&r, &m, &err) == ZM_E_USAGE && strstr(err.text, "no adapter for few steps"), "%s",
+           err.text);
+    m.config.fast = (zm_model_fast){.adapter = name, .steps = 4, .guidance = 1, .shift = 2, .solver = "euler"};
+    zm_error_clear(&err);
+    r = (zm_request){.supplied = &texts, .quality = "fast"};
+    tap_ok(!zm_request_resolve(&r, &m, &err) && r.steps == 4 && r.guidance == 1 && r.guidance_low == 1 &&
+               r.shift == 2 && !strcmp(r.solver, "euler"),
+           "few steps are taken as they were taught %s", err.text);
+    r = (zm_request){.supplied = &texts, .quality = "fast", .steps = 2, .guidance = 3};
+    tap_ok(!zm_request_resolve(&r, &m, &err) && r.steps == 2 && r.guidance == 3 && r.guidance_low == 3,
+           "what the request says comes first %s", err.text);
+    r = (zm_request){.supplied = &texts};
+    tap_ok(!zm_request_resolve(&r, &m, &err) && r.steps == 9 && r.guidance == 4, "other tiers are as they were");
+}
+
 static void refused(zm_request r, const zm_model *m, zm_status want, const char *words)
 {
     zm_error err = {0};
@@ -138,6 +159,7 @@ int main(void)
 {
     test_sizes();
     test_defaults();
+    test_fast();
     test_refused();
     test_plan();
     return tap_done();

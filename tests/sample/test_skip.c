@@ -106,6 +106,8 @@ static void test(zm_rng *rng, double wild, tally *sum)
     int all = integrate(&f, &s, &zm_qualities[0], whole, &path, &odd), last = all + 1;
     tap_ok(all == STEPS, "best evaluates every step: %d", all);
     for (size_t q = 1; q < zm_quality_count; q++) {
+        if (zm_qualities[q].adapter) /* leaves nothing out: its steps are few */
+            continue;
         double x[N], error = 0;
         for (int k = 0; k < N; k++)
             x[k] = start[k];
@@ -137,7 +139,7 @@ int main(void)
     tally sum[8] = {0};
     for (int i = 0; i < FIELDS; i++)
         test(&rng, 0, sum);
-    for (size_t q = 1; q < zm_quality_count && q < 8; q++)
+    for (size_t q = 1; q < zm_quality_count && q < 8 && !zm_qualities[q].adapter; q++)
         tap_ok(sum[q].tier < sum[q].fewer, "%s: off by %.2g %% of the way in the mean, as many even steps by %.2g %%",
                zm_qualities[q].name, 100 * sum[q].tier / FIELDS, 100 * sum[q].fewer / FIELDS);
     test(&rng, 50, sum);
