@@ -14,6 +14,16 @@ done
 check "it makes a clip" generate "$dir/world-model"
 check "the clip has its nine frames" test -s "$dir/world-model/clip-009.png"
 
+# Few steps: an adapter beside the model, and what a model without one says.
+refuses "few steps are refused before they are learnt" 2 "no adapter for few steps" "$dir/f.png" "$zouma" generate -m "$dir/world-model" -o "$dir/f.png" "a red ball" --quality fast --quiet
+tiny_config "$dir/distill.yaml" distill "$dir/world-model"
+printf 'start: %s\ndistill:\n  steps: 2\n  fine: 2\n  paths: 8\n  rank: 2\n' "$dir/world-model" >>"$dir/distill.yaml"
+sed -i "s|^model: .*|model: $dir/world-model/config.json|" "$dir/distill.yaml"
+check "a model learns few steps" "$zouma" train "$dir/distill.yaml" --quiet
+check "its adapter is there" test -s "$dir/world-model/fast.safetensors"
+check "zouma info names it" sh -c "'$zouma' info '$dir/world-model' | grep -q 'quality fast.*\"steps\": 2'"
+check "it makes a clip in them" sh -c "'$zouma' generate -m '$dir/world-model' -o '$dir/f.gif' 'a red ball' --quality fast --json | grep -q '\"steps\": 2'"
+
 check "the world writes clips" "$zouma" world "$dir/clips" --clips 12 --seed 5 --size 32x32 --frames 9 --quiet
 data="  kind: folder
   path: $dir/clips"
