@@ -13,6 +13,7 @@ typedef struct sizes {
     double scale;
     const float *q, *k, *v, *bias, *key_bias;
     const int32_t *k_len;
+    zm_block_causal mask;
 } sizes;
 
 static const zm_tensor *optional(const zm_tensor *node, int i)
@@ -34,6 +35,7 @@ static sizes sizes_of(const zm_tensor *node)
     s.Nk = zm_dim(k, 1);
     s.dv = zm_dim(v, 3);
     s.scale = node->attr.f[0] != 0 ? node->attr.f[0] : 1 / sqrt((double)s.d);
+    s.mask = zm_block_causal_of(node);
     s.q = q->data;
     s.k = k->data;
     s.v = v->data;
@@ -48,6 +50,36 @@ static int64_t keys_of(const sizes *s, int64_t b)
     if (!s->k_len || s->k_len[b] > s->Nk)
         return s->Nk;
     return s->k_len[b] < 0 ? 0 : s->k_len[b];
+}
+
+/* The law of zm_block_causal, key by key. */
+static bool visible(const zm_block_causal *m, int64_t query, int64_t key)
+{
+    if (!m->block)
+        return true;
+    int64_t i = query / m->block + m->first, j = key / m->block;
+    return j <= i && (!m->window || j > i - m->window || j < m->sink);
+}
+
+static zm_status check_mask(const zm_tensor *node, zm_error *err)
+{
+    zm_block_causal m = zm_block_causal_of(node);
+    const char *op = node->op->name;
+    int64_t Nq = zm_dim(node->in[0], 1), Nk = zm_dim(node->in[1], 1);
+    if (!m.block && !m.window && !m.sink && !m.first)
+        return ZM_OK;
+    if (m.block < 1 || m.window < 0 || m.sink < 0 || m.first < 0 || m.block > INT32_MAX || m.window > INT32_MAX ||
+        m.sink > INT32_MAX || m.first > INT32_MAX)
+        return zm_fail(err, ZM_E_SHAPE,
+                       "%s: blocks of %lld tokens, a window of %lld, a sink of %lld and %lld before them "
+                       "are no block-causal mask",
+                       op, (long long)m.block, (long long)m.window, (long long)m.sink, (long long)m.first);
+    if (m.first * m.block + Nq > Nk)
+        return zm_fail(err, ZM_E_SHAPE, "%s: %lld queries from key %lld on end beyond the %lld keys", op, (long long)Nq,
+                       (long long)(m.first * m.block), (long long)Nk);
+    if (optional(node, 3))
+        return zm_fail(err, ZM_E_SHAPE, "%s: a block-causal mask goes without bias", op);
+    return ZM_OK;
 }
 
 static zm_status check_inputs(const zm_tensor *node, zm_error *err)
@@ -77,7 +109,7 @@ static zm_status check_inputs(const zm_tensor *node, zm_error *err)
         return zm_fail(err, ZM_E_SHAPE, "%s: k_len %s of %s is not i32 [%lld], one length for each batch entry", op,
                        zm_shape_text(k_len->shape, tq, sizeof tq), zm_dtype_name(k_len->dtype),
                        (long long)zm_dim(q, 0));
-    return ZM_OK;
+    return check_mask(node, err);
 }
 
 static zm_shape output_shape(const zm_tensor *node)
@@ -95,7 +127,7 @@ static zm_status attention_shape(const zm_tensor *node, zm_shape *shape, zm_dtyp
     return s;
 }
 
-/* p[0..n) = softmax of the scaled scores of query i against the n visible keys; all zeros when every score is
+/* p[0..n) = softmax of the scaled scores of query i against the first n keys; all zeros when every score is
  * -infinity (or n is 0). */
 static void probabilities(double *p, const sizes *s, int64_t b, int64_t h, int64_t i, int64_t n)
 {
@@ -108,6 +140,8 @@ static void probabilities(double *p, const sizes *s, int64_t b, int64_t h, int64
             dot += (double)q[c] * k[c];
         p[j] = dot * s->scale + (s->bias ? s->bias[(h * s->Nq + i) * s->Nk + j] : 0) +
                (s->key_bias ? s->key_bias[b * s->Nk + j] : 0);
+        if (!visible(&s->mask, i, j))
+            p[j] = -INFINITY;
         top = p[j] > top ? p[j] : top;
     }
     for (int64_t j = 0; j < n; j++)
@@ -257,6 +291,17 @@ static void attention_grad_reference(const zm_tensor *node)
     {                                                                                                                  \
         .name = text, .n_in = 6, .shape = { QKV(B, Nq, Nk, H, d, dv), NONE, NONE, D4(B, Nq, H, dv) }                   \
     }
+/* more keys than queries: the queries are the last of them */
+#define CAUSAL(text, B, Nq, Nk, H, d, dv, ...)                                                                         \
+    {                                                                                                                  \
+        .name = text, .n_in = 3, .shape = {QKV(B, Nq, Nk, H, d, dv)}, .attr.i = { __VA_ARGS__ }                        \
+    }
+#define CAUSAL_GRAD(text, B, Nq, Nk, H, d, dv, ...)                                                                    \
+    {                                                                                                                  \
+        .name = text, .n_in = 6, .shape = {QKV(B, Nq, Nk, H, d, dv), NONE, NONE, D4(B, Nq, H, dv)}, .attr.i = {        \
+            __VA_ARGS__                                                                                                \
+        }                                                                                                              \
+    }
 static const zm_op_case attention_cases[] = {
     CASE("one token", 1, 1, 1, 1, 4, 4),
     CASE("self, head 20", 2, 7, 7, 3, 20, 20),
@@ -301,6 +346,21 @@ static const zm_op_case attention_cases[] = {
      .shape = {QKV(4, 6, 9, 2, 40, 40), BIAS(6, 9, 2), {1, {4}}},
      .dtype = {[4] = ZM_I32},
      .below = 11},
+    CAUSAL("causal, one token a block", 2, 37, 37, 2, 20, 20, 1),
+    CAUSAL("causal, blocks of 7", 1, 45, 45, 2, 12, 21, 7),
+    CAUSAL("causal, one block", 1, 9, 9, 1, 8, 8, 12),
+    CAUSAL("causal, window", 1, 131, 131, 1, 16, 16, 5, 3),
+    CAUSAL("causal, window and sink", 2, 150, 150, 1, 20, 20, 11, 2, 1),
+    CAUSAL("causal, sink into the window", 1, 40, 40, 2, 8, 8, 5, 2, 3),
+    CAUSAL("causal, keys before", 1, 14, 777, 2, 40, 40, 7, 0, 0, 109),
+    CAUSAL("causal, window and sink, keys before", 1, 260, 800, 1, 64, 64, 20, 4, 1, 27),
+    CAUSAL("causal, keys to come", 1, 6, 24, 1, 8, 8, 3, 2, 0, 1),
+    {.name = "causal and lengths",
+     .n_in = 5,
+     .shape = {QKV(6, 15, 15, 2, 8, 8), NONE, {1, {6}}},
+     .dtype = {[4] = ZM_I32},
+     .below = 17,
+     .attr.i = {4, 2, 0, 0}},
 };
 static const zm_op_case attention_grad_cases[] = {
     GRAD("one token", 1, 1, 1, 1, 4, 4),
@@ -323,6 +383,15 @@ static const zm_op_case attention_grad_cases[] = {
      .shape = {QKV(4, 6, 9, 2, 32, 32), BIAS(6, 9, 2), {1, {4}}, D4(4, 6, 2, 32)},
      .dtype = {[4] = ZM_I32},
      .below = 11},
+    CAUSAL_GRAD("causal, blocks of 7", 1, 45, 45, 2, 12, 21, 7),
+    CAUSAL_GRAD("causal, window", 2, 131, 131, 1, 16, 16, 5, 3),
+    CAUSAL_GRAD("causal, window and sink, keys before", 1, 130, 270, 2, 20, 20, 20, 3, 1, 7),
+    {.name = "causal and lengths",
+     .n_in = 6,
+     .shape = {QKV(6, 15, 15, 2, 8, 8), NONE, {1, {6}}, D4(6, 15, 2, 8)},
+     .dtype = {[4] = ZM_I32},
+     .below = 17,
+     .attr.i = {4, 2, 0, 0}},
 };
 
 const zm_op zm_op_attention = {
@@ -351,4 +420,17 @@ zm_tensor *zm_attention(zm_graph *g, zm_tensor *q, zm_tensor *k, zm_tensor *v, z
     zm_attr attr = {.f = {scale != 0 ? scale : 1 / sqrt((double)zm_dim(q, -1))}};
     int n_in = k_len ? 5 : bias ? 4 : 3;
     return zm_node(g, &zm_op_attention, &attr, n_in, (zm_tensor *[]){q, k, v, bias, k_len});
+}
+
+zm_tensor *zm_attention_causal(zm_graph *g, zm_tensor *q, zm_tensor *k, zm_tensor *v, const zm_block_causal *mask,
+                               double scale)
+{
+    zm_attr attr = {.f = {scale != 0 ? scale : 1 / sqrt((double)zm_dim(q, -1))}};
+    if (mask) {
+        attr.i[0] = mask->block;
+        attr.i[1] = mask->window;
+        attr.i[2] = mask->sink;
+        attr.i[3] = mask->first;
+    }
+    return zm_node(g, &zm_op_attention, &attr, 3, (zm_tensor *[]){q, k, v});
 }

@@ -4,10 +4,25 @@
 
 #include "ops/ops.h"
 
-static double attention_flops(const zm_tensor *q, const zm_tensor *k, const zm_tensor *v)
+/* Pairs of queries and keys they may see; lengths of keys are not known here and count as full. */
+static double visible_pairs(const zm_tensor *t)
 {
-    double pairs = (double)zm_dim(q, 0) * (double)zm_dim(q, 1) * (double)zm_dim(k, 1) * (double)zm_dim(q, 2);
-    return 2 * pairs * (double)(zm_dim(q, 3) + zm_dim(v, 3));
+    int64_t Nq = zm_dim(t->in[0], 1), Nk = zm_dim(t->in[1], 1);
+    zm_block_causal m = zm_block_causal_of(t);
+    double pairs = 0;
+    int64_t step = m.block ? m.block : Nq;
+    for (int64_t i = 0; i < Nq; i += step) {
+        zm_key_spans s = zm_block_causal_keys(&m, i, i, Nk);
+        pairs += (double)(Nq - i < step ? Nq - i : step) * (double)(s.sink + s.to - s.from);
+    }
+    return pairs;
+}
+
+static double attention_flops(const zm_tensor *t)
+{
+    const zm_tensor *q = t->in[0], *v = t->in[2];
+    double heads = (double)zm_dim(q, 0) * (double)zm_dim(q, 2);
+    return 2 * heads * visible_pairs(t) * (double)(zm_dim(q, 3) + zm_dim(v, 3));
 }
 
 double zm_node_flops(const zm_tensor *t)
@@ -25,9 +40,9 @@ double zm_node_flops(const zm_tensor *t)
     if (t->op == &zm_op_conv_grad_w)
         return 2 * (double)zm_shape_elems(t->in[1]->shape) * (double)zm_shape_elems(t->shape) / (double)zm_dim(t, 0);
     if (t->op == &zm_op_attention)
-        return attention_flops(t->in[0], t->in[1], t->in[2]);
+        return attention_flops(t);
     if (t->op == &zm_op_attention_grad) /* dV, dP, dQ, dK: twice the forward; scores are recomputed and not counted */
-        return 2 * attention_flops(t->in[0], t->in[1], t->in[2]);
+        return 2 * attention_flops(t);
     return 0;
 }
 

@@ -88,6 +88,12 @@ static void check_functions(const level *l)
            l->name);
 }
 
+static bool sees(const zm_block_causal *m, int64_t query, int64_t key)
+{
+    int64_t i = m->block ? query / m->block + m->first : 0, j = m->block ? key / m->block : 0;
+    return j <= i && (!m->window || j > i - m->window || j < m->sink);
+}
+
 static void plain_attention(zm_attention_job *j, double *y)
 {
     double *p = malloc((size_t)j->Nk * sizeof *p);
@@ -99,14 +105,15 @@ static void plain_attention(zm_attention_job *j, double *y)
             for (int64_t c = 0; c < j->d; c++)
                 p[k] += (double)j->scale * (double)j->q[r * j->d + c] *
                         (double)j->k[((b * j->Nk + k) * j->H + h) * j->d + c];
+            p[k] = sees(&j->mask, i, k) ? p[k] : -INFINITY;
             top = fmax(top, p[k]);
         }
         for (int64_t k = 0; k < n; k++)
-            sum += p[k] = exp(p[k] - top);
+            sum += p[k] = top > -INFINITY ? exp(p[k] - top) : 0;
         for (int64_t c = 0; c < j->dv; c++) {
             y[r * j->dv + c] = 0;
             for (int64_t k = 0; k < n; k++)
-                y[r * j->dv + c] += p[k] / sum * (double)j->v[((b * j->Nk + k) * j->H + h) * j->dv + c];
+                y[r * j->dv + c] += (sum > 0 ? p[k] / sum : 0) * (double)j->v[((b * j->Nk + k) * j->H + h) * j->dv + c];
         }
     }
     free(p);
@@ -131,6 +138,9 @@ static void check_attention(const level *l, int trial)
     j.q = q, j.k = k, j.v = v, j.y = y + 1;
     j.bias = trial & 1 ? bias : NULL;
     j.k_len = trial & 2 ? k_len : NULL;
+    if (trial % 3 == 2 && !j.bias)
+        j.mask = (zm_block_causal){1 + zm_rng_below(&rng, 50), zm_rng_below(&rng, 4), zm_rng_below(&rng, 3),
+                                   zm_rng_below(&rng, 5)};
     float *scratch = zm_aligned_alloc((size_t)l->attention->forward_scratch(&j) * sizeof *scratch);
     for (int64_t i = 0; i < j.B * j.H; i++)
         for (int64_t at = 0; at < j.Nq; at += j.block)
@@ -139,8 +149,9 @@ static void check_attention(const level *l, int trial)
     for (int64_t i = 0; i < n; i++)
         want[i] = (float)plain[i];
     char name[200];
-    snprintf(name, sizeof name, "%s attention B%d Nq%d Nk%d H%d d%d dv%d block %d%s%s", l->name, (int)j.B, (int)j.Nq,
-             (int)j.Nk, (int)j.H, (int)j.d, (int)j.dv, (int)j.block, j.bias ? " bias" : "", j.k_len ? " lengths" : "");
+    snprintf(name, sizeof name, "%s attention B%d Nq%d Nk%d H%d d%d dv%d block %d%s%s mask %d %d %d %d", l->name,
+             (int)j.B, (int)j.Nq, (int)j.Nk, (int)j.H, (int)j.d, (int)j.dv, (int)j.block, j.bias ? " bias" : "",
+             j.k_len ? " lengths" : "", (int)j.mask.block, (int)j.mask.window, (int)j.mask.sink, (int)j.mask.first);
     tap_close_f32(j.y, want, (size_t)n, 1e-5, name);
     tap_ok(y[0] == first && y[n + 1] == last, "%s: neighbours untouched", name);
     free(q), free(k), free(v), free(bias), free(y), free(want), free(plain), free(scratch);

@@ -6,6 +6,7 @@
 
 #include "backend/backend.h"
 #include "base/rng.h"
+#include "ops/flops.h"
 #include "ops/ops.h"
 #include "tap.h"
 #ifdef ZM_TEST_GPU
@@ -207,6 +208,28 @@ static void check_gradient(const zm_op *op, const zm_op_case *c, uint64_t seed)
     drop(&plain);
 }
 
+/* Operations of attention are those of the pairs that a mask leaves, counted one by one here. */
+static void check_attention_flops(const zm_op_case *c)
+{
+    zm_graph *g = zm_graph_new();
+    zm_tensor *in[ZM_MAX_IN];
+    for (int i = 0; i < c->n_in; i++)
+        in[i] = case_input(g, c, i, false);
+    const zm_tensor *t = zm_node(g, &zm_op_attention, &c->attr, c->n_in, in);
+    const int64_t *m = c->attr.i;
+    double pairs = 0;
+    for (int64_t q = 0; q < zm_dim(in[0], 1); q++)
+        for (int64_t k = 0; k < zm_dim(in[1], 1); k++) {
+            int64_t i = m[0] ? q / m[0] + m[3] : 0, j = m[0] ? k / m[0] : 0;
+            pairs += j <= i && (!m[1] || j > i - m[1] || j < m[2]);
+        }
+    double heads = (double)(zm_dim(t, 0) * zm_dim(t, 2)),
+           want = 2 * pairs * heads * (double)(zm_dim(in[0], 3) + zm_dim(t, 3));
+    tap_ok(zm_node_flops(t) == want, "attention/%s takes %.0f operations, %.0f are counted", c->name, want,
+           zm_node_flops(t));
+    zm_graph_free(g);
+}
+
 static void check_shape_law(const zm_op *op)
 {
     zm_graph *g = zm_graph_new();
@@ -242,6 +265,8 @@ int main(int argc, char **argv)
         for (int i = 0; i < (*op)->n_cases; i++) {
             check_backend(*op, &(*op)->cases[i], seed + (uint64_t)i);
             check_gradient(*op, &(*op)->cases[i], seed + (uint64_t)i);
+            if (*op == &zm_op_attention)
+                check_attention_flops(&(*op)->cases[i]);
         }
     }
     return tap_done();

@@ -44,6 +44,7 @@ static zm_attention_job job_of(const zm_tensor *node)
         .bias = bias_rank(node) == 3 ? data_of(node, 3) : NULL,
         .key_bias = bias_rank(node) == 2 ? data_of(node, 3) : NULL,
         .k_len = data_of(node, 4),
+        .mask = zm_block_causal_of(node),
     };
 }
 

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "ops/attention.h"
 #include "ops/binary.h"
 #include "ops/norm.h"
 #include "ops/unary.h"
@@ -74,6 +75,7 @@ typedef struct zm_attention_job {
     float scale;
     const float *q, *k, *v, *bias, *key_bias; /* bias [H,Nq,Nk] or NULL; key_bias [B,Nk] or NULL */
     const int32_t *k_len;                     /* [B] or NULL */
+    zm_block_causal mask;                     /* block 0: none; with one there is no bias */
     float *y;                                 /* forward: [B,Nq,H,dv] */
     const float *gy;                          /* backward: gradient of y */
     float *dq, *dk, *dv_out, *dbias;

@@ -7,6 +7,7 @@
  *  "FlashAttention", algorithm 1), so scratch does not grow with the number of keys.
  *  Backward: probabilities of one block of queries against all keys are computed again.
  * Scores are in units of log2, so that the exponential is a power of two.
+ * Under a block-causal mask only keys that some query of a panel (forward) or block (backward) sees are touched.
  * SPDX-License-Identifier: MIT */
 #include <math.h>
 #include <string.h>
@@ -64,6 +65,33 @@ static void add_key_bias(const zm_attention_job *j, float *s, int64_t ld, int64_
     for (int64_t k = 0; k < keys; k++)
         for (int64_t i = 0; i < width; i += VW)
             vstore(s + k * ld + i, vload(s + k * ld + i) + bias[k] * LOG2_E);
+}
+
+/* The keys that queries i0..i0+n-1 of batch entry b see. */
+static zm_key_spans spans_of(const zm_attention_job *j, int64_t b, int64_t i0, int64_t n)
+{
+    int64_t keys = keys_of(j, b);
+    zm_key_spans s = zm_block_causal_keys(&j->mask, i0, i0 + n - 1, j->Nk);
+    s.to = s.to < keys ? s.to : keys;
+    s.from = s.from < s.to ? s.from : s.to;
+    s.sink = s.sink < s.from ? s.sink : s.from;
+    return s;
+}
+
+/* Scores [keys, width] of queries i0.. and keys j0..: no power of two comes from where a query may not look.  The
+ * queries that see a key stand side by side. */
+static void hide(const zm_attention_job *j, float *s, int64_t ld, int64_t i0, int64_t j0, int64_t keys, int64_t width)
+{
+    const zm_block_causal *m = &j->mask;
+    for (int64_t k = 0; k < keys && m->block; k++, s += ld) {
+        int64_t of = (j0 + k) / m->block, from = (of - m->first) * m->block - i0, to = width;
+        if (m->window && of >= m->sink)
+            to = from + m->window * m->block;
+        for (int64_t i = 0; i < width && i < from; i++)
+            s[i] = -INFINITY;
+        for (int64_t i = to > 0 ? to : 0; i < width; i++)
+            s[i] = -INFINITY;
+    }
 }
 
 /* Forward state of a block of queries, panel by panel. */
@@ -131,10 +159,48 @@ static void fetch_ahead(const float *x, int64_t stride, int64_t rows, int64_t n)
             __builtin_prefetch(x + r * stride + c, 0, 2);
 }
 
+/* Keys k0..k1-1 of a tile against panel p of the queries first..first+n-1. */
+static void forward_tile(const zm_attention_job *j, const block *x, int64_t b, int64_t h, int64_t first, int64_t n,
+                         int64_t p, int64_t k0, int64_t k1)
+{
+    int64_t d = j->d, dv = j->dv, left = n - p * PANEL, width = left > VW ? PANEL : VW, at = first + p * PANEL;
+    zm_key_spans seen = spans_of(j, b, at, left < PANEL ? left : PANEL);
+    if (k0 >= seen.sink && k0 < seen.from)
+        k0 = seen.from;
+    k1 = k0 < seen.sink && k1 <= seen.from ? seen.sink : k1 < seen.to ? k1 : seen.to;
+    if (k0 >= k1)
+        return;
+    int64_t some = k1 - k0, token = ((b * j->Nk + k0) * j->H + h);
+    product score = {.c = x->s,
+                     .ldc = PANEL,
+                     .a = j->k + token * d,
+                     .lda = j->H * d,
+                     .b = x->q + p * PANEL * d,
+                     .ldb = PANEL,
+                     .K = d};
+    multiply(true, score, some, width);
+    if (j->bias)
+        add_bias(j, x->s, PANEL, h, at, left < PANEL ? left : PANEL, k0, some);
+    if (j->key_bias)
+        add_key_bias(j, x->s, PANEL, b, k0, some, width);
+    hide(j, x->s, PANEL, at, k0, some, width);
+    soften(x, p, some, (int)(width / VW));
+    product mix = {.c = x->o + p * PANEL * dv,
+                   .ldc = PANEL,
+                   .a = j->v + token * dv,
+                   .lda = j->H * dv,
+                   .b = x->s,
+                   .ldb = PANEL,
+                   .K = some,
+                   .alpha = k0 > (seen.sink ? 0 : seen.from) ? x->alpha : NULL};
+    multiply(false, mix, dv, width);
+}
+
 static void forward(const zm_attention_job *j, int64_t b, int64_t h, int64_t first, float *scratch)
 {
     int64_t d = j->d, dv = j->dv, n = j->Nq - first < j->block ? j->Nq - first : j->block;
-    int64_t panels = (n + PANEL - 1) / PANEL, keys = keys_of(j, b), tile_size = tile_keys(j);
+    int64_t panels = (n + PANEL - 1) / PANEL, tile_size = tile_keys(j);
+    zm_key_spans seen = spans_of(j, b, first, n);
     block x = {.q = scratch};
     x.o = x.q + panels * PANEL * d;
     x.s = x.o + panels * PANEL * dv;
@@ -142,54 +208,36 @@ static void forward(const zm_attention_job *j, int64_t b, int64_t h, int64_t fir
     x.sum = x.top + panels * PANEL;
     x.alpha = x.sum + panels * PANEL;
     memset(x.sum, 0, (size_t)(panels * PANEL) * sizeof *x.sum);
-    if (!keys)
-        memset(x.o, 0, (size_t)(panels * PANEL * dv) * sizeof *x.o);
     for (int64_t p = 0; p < panels; p++) {
         int64_t at = first + p * PANEL, some = first + n - at < PANEL ? first + n - at : PANEL;
+        zm_key_spans own = spans_of(j, b, at, some);
+        if (!own.sink && own.from == own.to)
+            memset(x.o + p * PANEL * dv, 0, (size_t)(PANEL * dv) * sizeof *x.o);
         turn_scaled(x.q + p * PANEL * d, PANEL, j->q + ((b * j->Nq + at) * j->H + h) * d, j->H * d, some,
                     round_up(some, VW), d, j->scale * LOG2_E);
         for (int i = 0; i < PANEL; i++)
             x.top[p * PANEL + i] = -INFINITY;
     }
-    for (int64_t k0 = 0; k0 < keys; k0 += tile_size) {
-        fetch_ahead(j->k + ((b * j->Nk + k0) * j->H + h) * d, j->H * d, keys - k0 < tile_size ? keys - k0 : tile_size,
-                    d);
-        fetch_ahead(j->v + ((b * j->Nk + k0) * j->H + h) * dv, j->H * dv, keys - k0 < tile_size ? keys - k0 : tile_size,
-                    dv);
-        int64_t some = keys - k0 < tile_size ? keys - k0 : tile_size, token = ((b * j->Nk + k0) * j->H + h);
-        for (int64_t p = 0; p < panels; p++) {
-            int64_t left = n - p * PANEL, width = left > VW ? PANEL : VW;
-            product score = {.c = x.s,
-                             .ldc = PANEL,
-                             .a = j->k + token * d,
-                             .lda = j->H * d,
-                             .b = x.q + p * PANEL * d,
-                             .ldb = PANEL,
-                             .K = d};
-            multiply(true, score, some, width);
-            if (j->bias)
-                add_bias(j, x.s, PANEL, h, first + p * PANEL, left < PANEL ? left : PANEL, k0, some);
-            if (j->key_bias)
-                add_key_bias(j, x.s, PANEL, b, k0, some, width);
-            soften(&x, p, some, (int)(width / VW));
-            product mix = {.c = x.o + p * PANEL * dv,
-                           .ldc = PANEL,
-                           .a = j->v + token * dv,
-                           .lda = j->H * dv,
-                           .b = x.s,
-                           .ldb = PANEL,
-                           .K = some,
-                           .alpha = k0 ? x.alpha : NULL};
-            multiply(false, mix, dv, width);
-        }
+    for (int64_t k0 = seen.sink ? 0 : seen.from, k1; k0 < seen.to; k0 = k1 == seen.sink ? seen.from : k1) {
+        int64_t end = k0 < seen.sink ? seen.sink : seen.to, token = ((b * j->Nk + k0) * j->H + h);
+        k1 = end - k0 < tile_size ? end : k0 + tile_size;
+        fetch_ahead(j->k + token * d, j->H * d, k1 - k0, d);
+        fetch_ahead(j->v + token * dv, j->H * dv, k1 - k0, dv);
+        for (int64_t p = 0; p < panels; p++)
+            forward_tile(j, &x, b, h, first, n, p, k0, k1);
     }
     for (int64_t p = 0; p < panels; p++)
         finish_panel(j, &x, p, n - p * PANEL < PANEL ? n - p * PANEL : PANEL,
                      j->y + ((b * j->Nq + first + p * PANEL) * j->H + h) * dv);
 }
 
+typedef struct range {
+    int64_t from, to;
+} range;
+
 /* Backward state of one head: width queries of a block (padded), all keys. */
 typedef struct heads {
+    range seen[2];                    /* keys that the block sees; the second may be empty */
     int64_t keys, width, ld, dp, dvp; /* ld: row of p and ds; dp, dvp: head sizes padded to registers */
     float *qt, *gt;                   /* [d, width], [dv, width]: scaled queries and gradients, turned */
     float *q, *g;                     /* [block, dp], [block, dvp]: as they lie */
@@ -248,15 +296,17 @@ INLINE void soften_columns(const heads *x, int64_t i, const int vecs)
 {
     float *p = x->p + i;
     vf m[2] = {vset(-1e30F), vset(-1e30F)}, sum[2] = {vset(0), vset(0)};
-    for (int64_t k = 0; k < x->keys; k++)
-        for (int v = 0; v < vecs; v++)
-            m[v] = vmax(m[v], vload(p + k * x->ld + v * VW));
-    for (int64_t k = 0; k < x->keys; k++)
-        for (int v = 0; v < vecs; v++) {
-            vf e = vexp2_negative(vload(p + k * x->ld + v * VW) - m[v]);
-            vstore(p + k * x->ld + v * VW, e);
-            sum[v] += e;
-        }
+    for (const range *r = x->seen; r < x->seen + 2; r++)
+        for (int64_t k = r->from; k < r->to; k++)
+            for (int v = 0; v < vecs; v++)
+                m[v] = vmax(m[v], vload(p + k * x->ld + v * VW));
+    for (const range *r = x->seen; r < x->seen + 2; r++)
+        for (int64_t k = r->from; k < r->to; k++)
+            for (int v = 0; v < vecs; v++) {
+                vf e = vexp2_negative(vload(p + k * x->ld + v * VW) - m[v]);
+                vstore(p + k * x->ld + v * VW, e);
+                sum[v] += e;
+            }
     for (int v = 0; v < vecs; v++)
         vstore(x->a + i + v * VW, sum[v]);
     for (int64_t c = i; c < i + vecs * VW; c++)
@@ -269,18 +319,20 @@ INLINE void slope_columns(const heads *x, int64_t i, const int vecs)
     vf by[2], dot[2] = {vset(0), vset(0)};
     for (int v = 0; v < vecs; v++)
         by[v] = vload(x->a + i + v * VW);
-    for (int64_t k = 0; k < x->keys; k++)
-        for (int v = 0; v < vecs; v++) {
-            float *to = x->p + k * x->ld + i + v * VW;
-            vf p = vload(to) * by[v];
-            vstore(to, p);
-            dot[v] += p * vload(x->ds + k * x->ld + i + v * VW);
-        }
-    for (int64_t k = 0; k < x->keys; k++)
-        for (int v = 0; v < vecs; v++) {
-            float *ds = x->ds + k * x->ld + i + v * VW;
-            vstore(ds, vload(x->p + k * x->ld + i + v * VW) * (vload(ds) - dot[v]));
-        }
+    for (const range *r = x->seen; r < x->seen + 2; r++)
+        for (int64_t k = r->from; k < r->to; k++)
+            for (int v = 0; v < vecs; v++) {
+                float *to = x->p + k * x->ld + i + v * VW;
+                vf p = vload(to) * by[v];
+                vstore(to, p);
+                dot[v] += p * vload(x->ds + k * x->ld + i + v * VW);
+            }
+    for (const range *r = x->seen; r < x->seen + 2; r++)
+        for (int64_t k = r->from; k < r->to; k++)
+            for (int v = 0; v < vecs; v++) {
+                float *ds = x->ds + k * x->ld + i + v * VW;
+                vstore(ds, vload(x->p + k * x->ld + i + v * VW) * (vload(ds) - dot[v]));
+            }
 }
 
 /* Two registers at a time: whole cache lines, and one chain of sums hides the other. */
@@ -316,33 +368,77 @@ static void put_bias(const zm_attention_job *j, const heads *x, int64_t h, int64
     }
 }
 
-/* Queries i0..i0+n-1 of a head; sums of dk and dv go on from `factor` (NULL: start). */
+/* Gradients of scores of queries i0.., width of them with padding, and keys r: first half of a block's work. */
+static void scores_of_range(const zm_attention_job *j, const heads *x, int64_t b, int64_t h, int64_t i0, int64_t n,
+                            range r)
+{
+    int64_t d = j->d, dv = j->dv, width = round_up(n, VW), key = (b * j->Nk + r.from) * j->H + h, at = r.from * x->ld;
+    if (r.from >= r.to)
+        return;
+    product score = {
+        .c = x->p + at, .ldc = x->ld, .a = j->k + key * d, .lda = j->H * d, .b = x->qt, .ldb = x->width, .K = d};
+    multiply(true, score, r.to - r.from, width);
+    if (j->bias)
+        add_bias(j, x->p + at, x->ld, h, i0, n, r.from, r.to - r.from);
+    hide(j, x->p + at, x->ld, i0, r.from, r.to - r.from, width);
+    product dp = {
+        .c = x->ds + at, .ldc = x->ld, .a = j->v + key * dv, .lda = j->H * dv, .b = x->gt, .ldb = x->width, .K = dv};
+    multiply(true, dp, r.to - r.from, width);
+}
+
+/* What keys r give and get: sums of dk and dv go on from `factor` (NULL: start), those of dq from `more`. */
+static void sums_of_range(const zm_attention_job *j, const heads *x, int64_t b, int64_t h, int64_t n, range r,
+                          const float *factor, const float *more)
+{
+    int64_t d = j->d, key = (b * j->Nk + r.from) * j->H + h, keys = r.to - r.from, at = r.from * x->ld;
+    if (keys <= 0)
+        return;
+    product to_v = {.c = x->dv + r.from * x->dvp,
+                    .ldc = x->dvp,
+                    .a = x->p + at,
+                    .lda = x->ld,
+                    .b = x->g,
+                    .ldb = x->dvp,
+                    .K = n,
+                    .alpha = factor};
+    multiply(true, to_v, keys, x->dvp);
+    product to_k = {.c = x->dk + r.from * x->dp,
+                    .ldc = x->dp,
+                    .a = x->ds + at,
+                    .lda = x->ld,
+                    .b = x->q,
+                    .ldb = x->dp,
+                    .K = n,
+                    .alpha = factor};
+    multiply(true, to_k, keys, x->dp);
+    product to_q = {.c = x->dq,
+                    .ldc = x->width,
+                    .a = j->k + key * d,
+                    .lda = j->H * d,
+                    .b = x->ds + at,
+                    .ldb = x->ld,
+                    .K = keys,
+                    .alpha = more};
+    multiply(false, to_q, d, round_up(n, VW));
+}
+
+/* Queries i0..i0+n-1 of a head, which see at least one key; sums of dk and dv go on from `factor` (NULL: start). */
 static void backward_block(const zm_attention_job *j, const heads *x, int64_t b, int64_t h, int64_t i0, int64_t n,
                            const float *factor)
 {
     int64_t d = j->d, dv = j->dv, width = round_up(n, VW), row = (b * j->Nq + i0) * j->H + h;
-    int64_t key = b * j->Nk * j->H + h, sq = j->H * d, sv = j->H * dv;
+    int64_t sq = j->H * d, sv = j->H * dv;
+    bool both = x->seen[0].from < x->seen[0].to;
     turn_scaled(x->qt, x->width, j->q + row * d, sq, n, width, d, j->scale * LOG2_E);
     turn_scaled(x->gt, x->width, j->gy + row * dv, sv, n, width, dv, 1);
     gather(x->q, x->dp, j->q + row * d, sq, n, d, j->scale);
     gather(x->g, x->dvp, j->gy + row * dv, sv, n, dv, 1);
-    product score = {.c = x->p, .ldc = x->ld, .a = j->k + key * d, .lda = sq, .b = x->qt, .ldb = x->width, .K = d};
-    multiply(true, score, x->keys, width);
-    if (j->bias)
-        add_bias(j, x->p, x->ld, h, i0, n, 0, x->keys);
+    for (int r = 0; r < 2; r++)
+        scores_of_range(j, x, b, h, i0, n, x->seen[r]);
     soften_block(x, width);
-    product dp = {.c = x->ds, .ldc = x->ld, .a = j->v + key * dv, .lda = sv, .b = x->gt, .ldb = x->width, .K = dv};
-    multiply(true, dp, x->keys, width);
     slope_block(x, width);
-    product to_v = {
-        .c = x->dv, .ldc = x->dvp, .a = x->p, .lda = x->ld, .b = x->g, .ldb = x->dvp, .K = n, .alpha = factor};
-    multiply(true, to_v, x->keys, x->dvp);
-    product to_k = {
-        .c = x->dk, .ldc = x->dp, .a = x->ds, .lda = x->ld, .b = x->q, .ldb = x->dp, .K = n, .alpha = factor};
-    multiply(true, to_k, x->keys, x->dp);
-    product to_q = {
-        .c = x->dq, .ldc = x->width, .a = j->k + key * d, .lda = sq, .b = x->ds, .ldb = x->ld, .K = x->keys};
-    multiply(false, to_q, d, width);
+    for (int r = 0; r < 2; r++)
+        sums_of_range(j, x, b, h, n, x->seen[r], factor, r && both ? x->ones : NULL);
     for (int64_t c = 0; c < d; c++)
         for (int64_t i = 0; i < width; i += VW)
             vstore(x->dq + c * x->width + i, vload(x->dq + c * x->width + i) * j->scale);
@@ -367,11 +463,18 @@ static void backward(const zm_attention_job *j, int64_t b, int64_t h, bool add, 
     x.keys = keys_of(j, b);
     for (int64_t i = 0; i < x.width + x.dp + x.dvp; i++)
         x.ones[i] = 1;
+    if (j->mask.block) { /* not every block of queries sees a key */
+        memset(x.dk, 0, (size_t)(x.keys * x.dp) * sizeof *x.dk);
+        memset(x.dv, 0, (size_t)(x.keys * x.dvp) * sizeof *x.dv);
+    }
     for (int64_t i = 0; i < j->Nq; i += j->block) {
         int64_t n = j->Nq - i < j->block ? j->Nq - i : j->block;
-        if (x.keys)
-            backward_block(j, &x, b, h, i, n, i ? x.ones : NULL);
-        for (int64_t r = 0; r < n && !x.keys; r++)
+        zm_key_spans s = spans_of(j, b, i, n);
+        x.seen[0] = (range){0, s.sink};
+        x.seen[1] = (range){s.from, s.to};
+        if (s.sink || s.from < s.to)
+            backward_block(j, &x, b, h, i, n, i || j->mask.block ? x.ones : NULL);
+        for (int64_t r = 0; r < n && !s.sink && s.from >= s.to; r++)
             memset(j->dq + ((b * j->Nq + i + r) * j->H + h) * j->d, 0, (size_t)j->d * sizeof(float));
         if (j->dbias)
             put_bias(j, &x, h, i, n, add);

@@ -4,9 +4,12 @@
 
 #include <math.h>
 
+#include "ops/attention.h"
+
 typedef struct sizes {
     int64_t B, H, Nq, Nk, d, dv;
     double scale;
+    zm_block_causal mask;
     int64_t heads, rows; /* of a piece */
 } sizes;
 
@@ -28,9 +31,14 @@ static sizes sizes_of(const zm_gpu_call *c, const zm_tensor *t)
     s.scale = t->attr.f[0] != 0 ? t->attr.f[0] : 1 / sqrt((double)s.d);
     int64_t fit = (int64_t)(c->limit / (size_t)(4 * s.Nk)); /* rows of scores */
     fit = fit < 1 ? 1 : fit;
-    s.heads = fit / s.Nq < 1 ? 1 : fit / s.Nq;
-    s.heads = s.heads < s.B * s.H ? s.heads : s.B * s.H;
-    s.rows = s.heads > 1 || fit > s.Nq ? s.Nq : fit;
+    s.mask = zm_block_causal_of(t);
+    s.rows = s.Nq;
+    if (s.mask.block && s.mask.block < s.Nq) { /* few blocks, so that most of what they do not see is left out */
+        s.rows = (128 + s.mask.block - 1) / s.mask.block * s.mask.block;
+        s.rows = s.rows < s.Nq ? s.rows : s.Nq;
+    }
+    s.rows = s.rows < fit ? s.rows : fit;
+    s.heads = fit / s.rows < s.B * s.H ? fit / s.rows : s.B * s.H;
     return s;
 }
 
@@ -84,16 +92,18 @@ static const void *past(const zm_gpu_call *c, const void *at, int64_t elems)
     return (const char *)at + (size_t)elems * (c->compute == ZM_BF16 ? 2 : 4);
 }
 
-/* The piece of `heads` heads from z on, and `rows` queries from i on. */
+/* The piece of `heads` heads from z on, `rows` queries from i on and the keys from..to-1 that these see. */
 typedef struct piece {
-    int64_t z, heads, i, rows;
+    int64_t z, heads, i, rows, from, to;
 } piece;
 
 static void fill_scores(const zm_gpu_call *c, zm_gpu_node *n, const sizes *s, const piece *w)
 {
     (void)c;
-    int64_t i[7] = {w->z, w->i, s->H, s->Nq, s->Nk, w->rows, w->heads};
-    for (int k = 0; k < 7; k++)
+    const zm_block_causal *m = &s->mask;
+    int64_t i[13] = {w->z,    w->i,  s->H,     s->Nq,     s->Nk,   w->rows, w->heads,
+                     w->from, w->to, m->block, m->window, m->sink, m->first};
+    for (int k = 0; k < 13; k++)
         n->i[k] = i[k];
 }
 
@@ -102,12 +112,12 @@ static void probabilities(zm_gpu_call *c, const zm_tensor *t, const zm_gpu_node 
                           const piece *w)
 {
     zm_gpu_product p = {.a = past(c, r->q, (w->z * s->Nq + w->i) * s->d),
-                        .b = past(c, r->k, w->z * s->Nk * s->d),
-                        .c = r->p,
+                        .b = past(c, r->k, (w->z * s->Nk + w->from) * s->d),
+                        .c = r->p + w->from,
                         .type = c->compute,
                         .tb = true,
                         .m = w->rows,
-                        .n = s->Nk,
+                        .n = w->to - w->from,
                         .k = s->d,
                         .batch = w->heads,
                         .lda = s->d,
@@ -129,18 +139,19 @@ static void probabilities(zm_gpu_call *c, const zm_tensor *t, const zm_gpu_node 
     zm_gpu_launch(c, ZM_K_zm_gpu_scores, &n, w->heads * w->rows);
 }
 
-/* out[z] [m,width] = scores (turned: by queries) times b[z]; one of the sums a piece gives. */
+/* out[z] [m,width] = scores (turned: by queries) times b[z]; one of the sums a piece gives.  What has a row for each
+ * key, b or (turned) to, comes with key 0 and is used from the piece's first key on. */
 static void weigh(zm_gpu_call *c, const sizes *s, const piece *w, const char *scores, bool turned, const void *b,
                   float *to, int64_t width, int64_t step_b, int64_t step_c, double alpha, bool add)
 {
-    zm_gpu_product p = {.a = scores,
-                        .b = b,
-                        .c = to,
+    zm_gpu_product p = {.a = past(c, scores, w->from),
+                        .b = turned ? b : past(c, b, w->from * width),
+                        .c = turned ? to + w->from * width : to,
                         .type = c->compute,
                         .ta = turned,
-                        .m = turned ? s->Nk : w->rows,
+                        .m = turned ? w->to - w->from : w->rows,
                         .n = width,
-                        .k = turned ? w->rows : s->Nk,
+                        .k = turned ? w->rows : w->to - w->from,
                         .batch = w->heads,
                         .lda = s->Nk,
                         .ldb = width,
@@ -155,14 +166,15 @@ static void weigh(zm_gpu_call *c, const sizes *s, const piece *w, const char *sc
 
 static bool next_piece(const sizes *s, piece *w)
 {
-    if (w->heads && (w->i += w->rows) < s->Nq) {
-        w->rows = s->Nq - w->i < s->rows ? s->Nq - w->i : s->rows;
-        return true;
+    if (!w->heads || (w->i += w->rows) >= s->Nq) {
+        w->z += w->heads;
+        w->heads = s->B * s->H - w->z < s->heads ? s->B * s->H - w->z : s->heads;
+        w->i = 0;
     }
-    w->z += w->heads;
-    w->heads = s->B * s->H - w->z < s->heads ? s->B * s->H - w->z : s->heads;
-    w->i = 0;
-    w->rows = s->rows;
+    w->rows = s->Nq - w->i < s->rows ? s->Nq - w->i : s->rows;
+    zm_key_spans seen = zm_block_causal_keys(&s->mask, w->i, w->i + w->rows - 1, s->Nk);
+    w->from = seen.sink ? 0 : seen.from; /* one product: behind a sink the keys between are only masked */
+    w->to = seen.to;
     return w->heads > 0;
 }
 
@@ -198,11 +210,12 @@ static void run_flash(zm_gpu_call *c, const zm_tensor *t, const zm_gpu_node *n, 
 {
     int64_t Nq = n->in[0].dim[1], Nk = n->in[1].dim[1], H = n->in[0].dim[2], d = n->in[0].dim[3];
     double scale = t->attr.f[0] != 0 ? t->attr.f[0] : 1 / sqrt((double)d);
+    zm_block_causal m = zm_block_causal_of(t);
     char *q = n->scratch, *k = q + flash_bytes(c, t, Nq), *v = k + flash_bytes(c, t, Nk);
     zm_gpu_node f = {.in = {pack_flash(c, &n->in[0], q, width, false), pack_flash(c, &n->in[1], k, width, false),
                             pack_flash(c, &n->in[2], v, width, true), n->in[3], n->in[4]},
                      .out = n->out,
-                     .i = {Nq, Nk, H, n->in[2].dim[3], padded(Nq), padded(Nk)},
+                     .i = {Nq, Nk, H, n->in[2].dim[3], padded(Nq), padded(Nk), m.block, m.window, m.sink, m.first},
                      .f = {scale * 1.4426950408889634}};
     zm_gpu_launch(c, width == 64 ? ZM_K_zm_gpu_flash_64 : ZM_K_zm_gpu_flash_128, &f,
                   n->in[0].dim[0] * H * (padded(Nq) / 64));
@@ -252,12 +265,12 @@ static void score_gradients(zm_gpu_call *c, const zm_tensor *t, const sizes *s, 
                             float *dbias)
 {
     zm_gpu_product p = {.a = past(c, r->gy, (w->z * s->Nq + w->i) * s->dv),
-                        .b = past(c, r->v, w->z * s->Nk * s->dv),
-                        .c = r->ds,
+                        .b = past(c, r->v, (w->z * s->Nk + w->from) * s->dv),
+                        .c = r->ds + w->from,
                         .type = c->compute,
                         .tb = true,
                         .m = w->rows,
-                        .n = s->Nk,
+                        .n = w->to - w->from,
                         .k = s->dv,
                         .batch = w->heads,
                         .lda = s->dv,
@@ -299,16 +312,21 @@ static void run_attention_grad(zm_gpu_call *c, const zm_tensor *t, zm_gpu_node *
     pack(c, &n->in[5], r.gy);
     if (dbias)
         zero(c, dbias, n->in[3].elems);
+    bool masked = s.mask.block > 0; /* then a piece's keys are not those of the piece before */
+    if (masked) {
+        zero(c, r.dk, s.B * s.H * s.Nk * s.d);
+        zero(c, r.dv, s.B * s.H * s.Nk * s.dv);
+    }
     for (piece w = {0}; next_piece(&s, &w);) {
         int64_t q = w.z * s.Nq + w.i, k = w.z * s.Nk;
         probabilities(c, t, n, &s, &r, &w);
         score_gradients(c, t, &s, &r, &w, dbias);
         weigh(c, &s, &w, r.p_narrow, true, past(c, r.gy, q * s.dv), r.dv + k * s.dv, s.dv, s.Nq * s.dv, s.Nk * s.dv, 1,
-              w.i > 0);
+              masked || w.i > 0);
         weigh(c, &s, &w, r.ds_narrow, false, past(c, r.k, k * s.d), r.y + q * s.d, s.d, s.Nk * s.d, s.Nq * s.d, s.scale,
               false);
         weigh(c, &s, &w, r.ds_narrow, true, past(c, r.q, q * s.d), r.dk + k * s.d, s.d, s.Nq * s.d, s.Nk * s.d, s.scale,
-              w.i > 0);
+              masked || w.i > 0);
     }
     unpack(c, r.y, out, &n->in[0]);
     unpack(c, r.dk, out + nq, &n->in[1]);

@@ -34,7 +34,8 @@ ZM_GPU_FN void put(void *to, int64_t at, float v, int narrow)
 
 /* Rows of scores become probabilities.  in[0] scores [heads,rows,Nk] of heads i[0].. and queries i[1].., f32, scaled;
  * in[1] bias [H,Nq,Nk] or nothing, in[2] bias of keys [B,Nk] or nothing, in[3] lengths [B] or nothing.
- * out: f32 in place of the scores; in[4], where not absent: the same as bf16.  i[2] H, i[3] Nq, i[4] Nk, i[5] rows.
+ * out: f32 in place of the scores; in[4], where not absent: the same as bf16.  i[2] H, i[3] Nq, i[4] Nk, i[5] rows,
+ * i[7..8] the keys that count, from .. to - 1: others are neither read nor written, i[9..12] a zm_block_causal.
  * count: heads * rows. */
 ZM_GPU_BLOCK(zm_gpu_scores, SCORES_T)
 {
@@ -45,12 +46,17 @@ ZM_GPU_BLOCK(zm_gpu_scores, SCORES_T)
     float *p = ZM_GPU_OUT(n) + block * Nk;
     const float *bias = n->in[1].data ? ZM_GPU_IN(n, 1) + (h * n->i[3] + q) * Nk : 0;
     const float *key = n->in[2].data ? ZM_GPU_IN(n, 2) + b * Nk : 0;
-    seen = seen > Nk ? Nk : seen;
+    int64_t from = n->i[7], to = n->i[8], of = n->i[9] ? q / n->i[9] + n->i[12] : 0;
+    int64_t end = n->i[9] ? (of + 1) * n->i[9] : to, sink = n->i[11] * n->i[9];
+    int64_t begin = n->i[9] && n->i[10] && of >= n->i[10] ? (of - n->i[10] + 1) * n->i[9] : 0;
+    seen = seen > to ? to : seen;
+    seen = seen > end ? end : seen;
     ZM_GPU_THREADS(t, SCORES_T)
     {
         float top = -INFINITY;
-        for (int64_t k = t; k < seen; k += SCORES_T) {
+        for (int64_t k = from + t; k < seen; k += SCORES_T) {
             p[k] += (bias ? bias[k] : 0) + (key ? key[k] : 0);
+            p[k] = k >= begin || k < sink ? p[k] : -INFINITY;
             top = fmaxf(top, p[k]);
         }
         part[t] = top;
@@ -67,7 +73,7 @@ ZM_GPU_BLOCK(zm_gpu_scores, SCORES_T)
     ZM_GPU_THREADS(t, SCORES_T)
     {
         float sum = 0;
-        for (int64_t k = t; k < seen; k += SCORES_T) {
+        for (int64_t k = from + t; k < seen; k += SCORES_T) {
             p[k] = top == -INFINITY ? 0 : expf(p[k] - top);
             sum += p[k];
         }
@@ -77,7 +83,7 @@ ZM_GPU_BLOCK(zm_gpu_scores, SCORES_T)
     float scale = part[0] > 0 ? 1 / part[0] : 0;
     ZM_GPU_SYNC();
     ZM_GPU_THREADS(t, SCORES_T)
-    for (int64_t k = t; k < Nk; k += SCORES_T) {
+    for (int64_t k = from + t; k < to; k += SCORES_T) {
         p[k] = k < seen ? p[k] * scale : 0;
         if (n->in[4].data)
             put(n->in[4].data, block * Nk + k, p[k], 1);
@@ -96,7 +102,7 @@ ZM_GPU_BLOCK(zm_gpu_scores_grad, SCORES_T)
     ZM_GPU_THREADS(t, SCORES_T)
     {
         float sum = 0;
-        for (int64_t k = t; k < Nk; k += SCORES_T)
+        for (int64_t k = n->i[7] + t; k < n->i[8]; k += SCORES_T)
             sum += p[k] * ds[k];
         part[t] = sum;
     }
@@ -104,7 +110,7 @@ ZM_GPU_BLOCK(zm_gpu_scores_grad, SCORES_T)
     float dot = part[0];
     ZM_GPU_SYNC();
     ZM_GPU_THREADS(t, SCORES_T)
-    for (int64_t k = t; k < Nk; k += SCORES_T) {
+    for (int64_t k = n->i[7] + t; k < n->i[8]; k += SCORES_T) {
         ds[k] = p[k] * (ds[k] - dot);
         if (n->in[2].data)
             put(n->in[2].data, block * Nk + k, ds[k], 1);

@@ -5,7 +5,8 @@
  * arrive, and the next keys while the values are.  Scores are in units of log 2.
  *
  * in: q [Z,i[4],D], k [Z,i[5],D], v turned [Z,D,i[5]] (zm_gpu_pack_heads: rows to multiples of 64, zeros behind), then
- * bias of keys [B,Nk] and lengths [B] or nothing.  out [B,Nq,H,dv].  i: 0 Nq, 1 Nk, 2 H, 3 dv; f[0]: scale / ln 2.
+ * bias of keys [B,Nk] and lengths [B] or nothing.  out [B,Nq,H,dv].  i: 0 Nq, 1 Nk, 2 H, 3 dv, 6..9 a zm_block_causal,
+ * under which tiles of keys that no query of the block sees are passed over; f[0]: scale / ln 2.
  * count: Z * i[4] / 64.
  * SPDX-License-Identifier: MIT */
 #ifndef ZM_BACKEND_CUDA_FLASH_BODY_H
@@ -46,17 +47,38 @@ ZM_GPU_FN void load_tile(unsigned *b, int t, const unsigned short *tile, int ste
     b[1] = *(const unsigned *)(row + 8);
 }
 
-/* Of thread t: scores scaled, biased and masked; best: the largest of its two rows so far. */
+/* The first key, and the end of the keys, that query `row` sees beside the sink's. */
+ZM_GPU_FN int64_t keys_from(const zm_gpu_node *n, int64_t row)
+{
+    int64_t of = n->i[6] ? row / n->i[6] + n->i[9] : 0;
+    return n->i[6] && n->i[7] && of >= n->i[7] ? (of - n->i[7] + 1) * n->i[6] : 0;
+}
+
+ZM_GPU_FN int64_t keys_to(const zm_gpu_node *n, int64_t row, int64_t seen)
+{
+    int64_t to = n->i[6] ? (row / n->i[6] + n->i[9] + 1) * n->i[6] : seen;
+    return to < seen ? to : seen;
+}
+
+/* The first tile of keys from `at` on that holds keys of the sink or from `from` on. */
+ZM_GPU_FN int64_t tile_from(int64_t at, int64_t from, int64_t sink)
+{
+    return at >= sink && at < from / FLASH_N * FLASH_N ? from / FLASH_N * FLASH_N : at;
+}
+
+/* Of thread t: scores scaled, biased and masked; best: the largest of its two rows so far.  A row sees the keys before
+ * `sink` and from[] .. to[] - 1. */
 ZM_GPU_FN void mask_scores(float *s, float *best, const float *top, int t, float scale, const float *bias, int64_t at,
-                           int64_t seen)
+                           const int64_t *from, const int64_t *to, int64_t sink)
 {
     best[0] = top[0];
     best[1] = top[1];
     ZM_GPU_UNROLL
     for (int e = 0; e < FLASH_N / 2; e++) {
         int64_t key = at + e / 4 * 8 + t % 4 * 2 + e % 2;
-        float v = s[e] * scale + (bias && key < seen ? bias[key] * 1.44269504F : 0);
-        s[e] = key < seen ? v : -INFINITY;
+        int seen = key < to[e % 4 / 2] && (key >= from[e % 4 / 2] || key < sink);
+        float v = s[e] * scale + (bias && seen ? bias[key] * 1.44269504F : 0);
+        s[e] = seen ? v : -INFINITY;
         best[e % 4 / 2] = fmaxf(best[e % 4 / 2], s[e]);
     }
 }
@@ -104,13 +126,17 @@ FLASH_BLOCK(FLASH, FLASH_T)
     ZM_GPU_KEPT(float, top, FLASH_T, 2);
     ZM_GPU_KEPT(float, sum, FLASH_T, 2);
     ZM_GPU_KEPT(float, best, FLASH_T, 2);
+    ZM_GPU_KEPT(int64_t, from, FLASH_T, 2);
+    ZM_GPU_KEPT(int64_t, to, FLASH_T, 2);
     int64_t Nq = n->i[0], Nk = n->i[1], H = n->i[2], dv = n->i[3], q_rows = n->i[4], k_rows = n->i[5];
     int64_t z = block / (q_rows / FLASH_M), first = block % (q_rows / FLASH_M) * FLASH_M, clip = z / H;
     const unsigned short *k_head = (const unsigned short *)n->in[1].data + z * k_rows * D;
     const unsigned short *v_head = (const unsigned short *)n->in[2].data + z * D * k_rows;
     const float *bias = n->in[3].data ? ZM_GPU_IN(n, 3) + clip * Nk : 0;
     int64_t seen = n->in[4].data ? ((const int *)n->in[4].data)[clip] : Nk;
-    seen = seen > Nk ? Nk : seen;
+    int64_t last = first + FLASH_M < Nq ? first + FLASH_M : Nq, sink = n->i[8] * n->i[6];
+    seen = keys_to(n, last - 1, seen > Nk ? Nk : seen);
+    int64_t begin = tile_from(0, keys_from(n, first), sink);
 
     ZM_GPU_THREADS(t, FLASH_T)
     {
@@ -123,12 +149,15 @@ FLASH_BLOCK(FLASH, FLASH_T)
         for (int r = 0; r < 2; r++) {
             ZM_GPU_OF(top, t)[r] = -INFINITY;
             ZM_GPU_OF(sum, t)[r] = 0;
+            ZM_GPU_OF(from, t)[r] = keys_from(n, first + t / 32 * 16 + t % 32 / 4 + r * 8);
+            ZM_GPU_OF(to, t)[r] = keys_to(n, first + t / 32 * 16 + t % 32 / 4 + r * 8, seen);
         }
-        if (seen > 0)
-            fetch(t, keys, ROW, k_head, D, FLASH_N, D);
+        if (begin < seen)
+            fetch(t, keys, ROW, k_head + begin * D, D, FLASH_N, D);
         ZM_GPU_COMMIT();
     }
-    for (int64_t at = 0; at < seen; at += FLASH_N) {
+    for (int64_t at = begin, next; at < seen; at = next) {
+        next = tile_from(at + FLASH_N, keys_from(n, first), sink);
         ZM_GPU_THREADS(t, FLASH_T)
         {
             fetch(t, values, FLASH_ROW_N, v_head + at, k_rows, D, FLASH_N);
@@ -151,10 +180,11 @@ FLASH_BLOCK(FLASH, FLASH_T)
         ZM_GPU_SYNC();
         ZM_GPU_THREADS(t, FLASH_T)
         {
-            if (at + FLASH_N < seen)
-                fetch(t, keys, ROW, k_head + (at + FLASH_N) * D, D, FLASH_N, D);
+            if (next < seen)
+                fetch(t, keys, ROW, k_head + next * D, D, FLASH_N, D);
             ZM_GPU_COMMIT();
-            mask_scores(ZM_GPU_OF(s, t), ZM_GPU_OF(best, t), ZM_GPU_OF(top, t), t, (float)n->f[0], bias, at, seen);
+            mask_scores(ZM_GPU_OF(s, t), ZM_GPU_OF(best, t), ZM_GPU_OF(top, t), t, (float)n->f[0], bias, at,
+                        ZM_GPU_OF(from, t), ZM_GPU_OF(to, t), sink);
         }
         ZM_GPU_QUAD_MAX(best, 0, FLASH_T);
         ZM_GPU_QUAD_MAX(best, 1, FLASH_T);
