@@ -273,7 +273,9 @@ static zm_status model_json(json_t **out, const char *path, bool tensors, zm_err
         json_t *missing = missing_parts(&c);
         bool runs = c.dit_path && c.vae_path && c.text_path;
         json_object_set_new(j, "missing", missing);
-        char modes[256];
+        char modes[256], causal[128];
+        if (c.dit.causal.block)
+            json_object_set_new(j, "attention", json_string(zm_dit_causal_text(&c.dit.causal, causal, sizeof causal)));
         zm_model m = {.config = c}; /* what it can do follows from its config */
         json_object_set_new(j, "modes", json_string(zm_modes_text(&m, modes, sizeof modes)));
         json_object_set_new(j, "run", runs ? command_for(&c, path) : json_null());
@@ -326,6 +328,8 @@ static void print_model(const json_t *j)
     print_compact("sampling", json_object_get(j, "sampling"));
     if (json_object_get(j, "fast"))
         print_compact("--quality fast", json_object_get(j, "fast"));
+    if (json_object_get(j, "attention"))
+        print_compact("attention", json_object_get(j, "attention"));
     print_compact("can do", json_object_get(j, "modes"));
     const char *name;
     json_t *part;

@@ -103,13 +103,15 @@ static const char *time_text(double seconds, char *buf, size_t cap)
 
 static void print(const answer *a, const zm_model_config *c, int steps)
 {
-    char t[32], m[32], n[32];
+    char t[32], m[32], n[32], causal[128];
     const zm_memory_request *r = &a->size.request;
     printf("%s: %d frames of %dx%d, %d steps%s\n", c->name, r->frames, r->width, r->height, steps,
            r->guided ? ", with guidance" : "");
     printf("  latent         %lld x %lld x %lld x %lld, %lld tokens\n", (long long)a->size.latent_frames,
            (long long)a->size.latent_height, (long long)a->size.latent_width, (long long)a->size.latent_channels,
            (long long)a->size.tokens);
+    if (c->dit.causal.block)
+        printf("  attention      %s\n", zm_dit_causal_text(&c->dit.causal, causal, sizeof causal));
     printf("  %-32s %10s %12s %10s %10s %10s\n", "", "parameters", "TFLOP", "time", "least", "all");
     for (int i = 0; i < ZM_PHASE_COUNT; i++) {
         const zm_memory_phase *p = &a->size.phase[i];
@@ -170,6 +172,7 @@ static zm_status print_json(const answer *a, const zm_model_config *c, int steps
                                                (p->window < p->mapped ? p->window : p->mapped)),
                                   "all_bytes", (json_int_t)(a->size.base + p->owned + p->work + p->mapped)));
     }
+    char causal[128];
     json_t *j =
         json_pack("{s:s, s:i, s:i, s:i, s:i, s:I, s:f, s:f, s:I, s:I, s:b, s:i, s:f, s:I, s:o}", "model", c->name,
                   "width", a->size.request.width, "height", a->size.request.height, "frames", a->size.request.frames,
@@ -177,6 +180,8 @@ static zm_status print_json(const answer *a, const zm_model_config *c, int steps
                   "least_bytes", (json_int_t)zm_memory_least(&a->size), "all_bytes",
                   (json_int_t)zm_memory_most(&a->size), "fits", a->fits, "bands", a->fits ? a->plan.bands : 0,
                   "peak_gflops", a->peak, "disk_bytes", (json_int_t)a->disk, "phases", phases);
+    if (j && c->dit.causal.block)
+        json_object_set_new(j, "attention", json_string(zm_dit_causal_text(&c->dit.causal, causal, sizeof causal)));
     char *text = j ? json_dumps(j, JSON_REAL_PRECISION(9)) : NULL;
     if (text)
         puts(text);

@@ -118,6 +118,22 @@ static zm_status prepare_latents(zm_job *job, dit_job *d, zm_error *err)
                             err);
 }
 
+/* Attention that looks back only, where the settings ask for it: into the sizes, and so into OUT/config.json. */
+static zm_status make_causal(zm_job *job, const dit_job *d, zm_error *err)
+{
+    const zm_train_config *c = &job->c;
+    json_t *dit = json_object_get(job->model.root, "dit");
+    if (!c->dit_causal_block && (c->dit_causal_window || c->dit_causal_sink))
+        return zm_fail(err, ZM_E_USAGE, "dit.causal_window and dit.causal_sink need dit.causal_block");
+    if (!c->dit_causal_block || !dit)
+        return ZM_OK;
+    json_t *causal = json_pack("{s:I, s:I, s:I}", "block", (json_int_t)c->dit_causal_block, "window",
+                               (json_int_t)c->dit_causal_window, "sink", (json_int_t)c->dit_causal_sink);
+    if (!causal || json_object_set_new(dit, "causal", causal))
+        return zm_fail(err, ZM_E_NOMEM, "out of memory for the model's sizes");
+    return zm_job_write_config(job, d->v, err);
+}
+
 /* Learn the tokenizer from the captions, unless OUT has one already. */
 static zm_status prepare_tokenizer(zm_job *job, dit_job *d, int vocab, zm_error *err)
 {
@@ -248,6 +264,8 @@ zm_status zm_job_dit(zm_job *job, zm_error *err)
     dit_job d = {0};
     zm_status s = prepare_latents(job, &d, err);
     if (!s)
+        s = make_causal(job, &d, err);
+    if (!s)
         s = prepare_networks(job, &d, err);
     if (!s)
         s = load_start(job, &d, err);
@@ -256,6 +274,7 @@ zm_status zm_job_dit(zm_job *job, zm_error *err)
                               .prompt_dropout = c->dit_prompt_dropout,
                               .common = c->dit_common,
                               .given = c->dit_given,
+                              .level_frames = (int)c->dit_level_frames,
                               .times = {.density = (zm_flow_density)c->dit_density, .shift = c->dit_shift},
                               .seed = (uint64_t)c->seed};
     if (!s)

@@ -107,7 +107,7 @@ zm_status zm_dit_declare(zm_dit **out, const zm_dit_config *c, zm_params *params
     const int *ps = c->patch_size;
     if (c->dim < 4 || c->num_heads < 1 || c->dim % c->num_heads || c->dim / c->num_heads % 2 || c->num_layers < 1 ||
         c->ffn_dim < 1 || c->in_dim < 1 || c->out_dim < 1 || c->text_dim < 1 || c->freq_dim < 2 || c->freq_dim % 2 ||
-        ps[0] < 1 || ps[1] < 1 || ps[2] < 1)
+        ps[0] < 1 || ps[1] < 1 || ps[2] < 1 || c->causal.block < 0 || c->causal.block % ps[0])
         return zm_fail(err, ZM_E_UNSUPPORTED, "a transformer of width %d with %d heads and %d layers is not possible",
                        c->dim, c->num_heads, c->num_layers);
     zm_dit *m = calloc(1, sizeof *m);

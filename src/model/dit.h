@@ -11,8 +11,17 @@
 #include "format/json.h"
 #include "model/params.h"
 #include "model/rope_table.h"
+#include "ops/attention.h"
 
-/* Official constructor names. */
+/* Self-attention that looks back only: the clip's latent frames come in blocks, and a block sees itself and those before
+ * it (zm_block_causal).  Key "causal" of a config: {"block": frames, "window": blocks, "sink": blocks}. */
+typedef struct zm_dit_causal {
+    int block;  /* latent frames of a block; 0: every frame sees every other */
+    int window; /* blocks that are seen, the own one the last of them; 0: all before it */
+    int sink;   /* first blocks that stay seen */
+} zm_dit_causal;
+
+/* Official constructor names; `causal` is ours. */
 typedef struct zm_dit_config {
     char model_type[8]; /* "t2v", "i2v", "ti2v", ... */
     int dim, ffn_dim, num_heads, num_layers;
@@ -24,6 +33,7 @@ typedef struct zm_dit_config {
     int img_dim;       /* width of picture features (Wan 2.1 i2v: 1280); 0: none */
     bool qk_norm, cross_attn_norm;
     double eps;
+    zm_dit_causal causal;
 } zm_dit_config;
 
 /* Read from the object at `key` ("" = the root).  ZM_E_MISSING, ZM_E_FORMAT and ZM_E_UNSUPPORTED (sizes that do not
@@ -35,6 +45,12 @@ ZM_MUST zm_status zm_dit_config_read(zm_dit_config *out, const zm_json *j, const
 ZM_MUST zm_status zm_dit_config_detect(zm_dit_config *out, const zm_weights *w, const char *prefix, zm_error *err);
 /* The JSON object that zm_dit_config_read reads back; malloc'd, NULL when out of memory. */
 char *zm_dit_config_json(const zm_dit_config *c);
+/* "looks back only: blocks of 2 latent frames, a window of 4 blocks, a sink of 1"; "" for networks that look both ways.
+ * Returns buf. */
+const char *zm_dit_causal_text(const zm_dit_causal *c, char *buf, size_t cap);
+/* The mask of self-attention over frames of `frame_tokens` tokens, of a network with patches of patch_frames latent
+ * frames. */
+zm_block_causal zm_dit_causal_mask(const zm_dit_causal *c, int64_t frame_tokens, int patch_frames);
 
 typedef struct zm_dit zm_dit;
 

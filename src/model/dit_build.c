@@ -107,7 +107,8 @@ static zm_tensor *self_attention(const forward *f, const zm_dit_attention *a, zm
     k = zm_rope(f->g, heads(f, k), f->in->rope_cos, f->in->rope_sin);
     mark(f, q, "block%d.self_attn.q_roped", i);
     mark(f, k, "block%d.self_attn.k_roped", i);
-    x = apply(f, join(f, zm_attention(f->g, q, k, heads(f, v), NULL, NULL, 0)), &a->o, ZM_IDENTITY);
+    zm_block_causal mask = zm_dit_causal_mask(&f->m->c.causal, f->grid[1] * f->grid[2], f->m->c.patch_size[0]);
+    x = apply(f, join(f, zm_attention_causal(f->g, q, k, heads(f, v), &mask, 0)), &a->o, ZM_IDENTITY);
     mark(f, x, "block%d.self_attn", i);
     return x;
 }

@@ -39,6 +39,9 @@ zm_status zm_dit_config_read(zm_dit_config *out, const zm_json *j, const char *k
         {"text_dim", &c.text_dim, false, 1, 1 << 16},
         {"text_len", &c.text_len, false, 1, 1 << 14},
         {"img_dim", &c.img_dim, false, 0, 1 << 14},
+        {"causal.block", &c.causal.block, false, 0, 1 << 14},
+        {"causal.window", &c.causal.window, false, 0, 1 << 14},
+        {"causal.sink", &c.causal.sink, false, 0, 1 << 14},
     };
     char buf[160];
     zm_status s = ZM_OK;
@@ -70,6 +73,11 @@ zm_status zm_dit_config_read(zm_dit_config *out, const zm_json *j, const char *k
     if (c.dim % c.num_heads || c.dim / c.num_heads % 2 || c.freq_dim % 2)
         return zm_fail(err, ZM_E_UNSUPPORTED, "%s: dim %d, %d heads and freq_dim %d do not make even halves", j->file,
                        c.dim, c.num_heads, c.freq_dim);
+    if (c.causal.block % c.patch_size[0] || (!c.causal.block && (c.causal.window || c.causal.sink)))
+        return zm_fail(err, ZM_E_UNSUPPORTED,
+                       "%s: blocks of %d latent frames, with a window of %d and a sink of %d, are not possible where "
+                       "patches have %d",
+                       j->file, c.causal.block, c.causal.window, c.causal.sink, c.patch_size[0]);
     *out = c;
     return ZM_OK;
 }
@@ -144,14 +152,36 @@ zm_status zm_dit_config_detect(zm_dit_config *out, const zm_weights *w, const ch
 char *zm_dit_config_json(const zm_dit_config *c)
 {
     size_t cap = 1024;
-    char *text = malloc(cap);
+    char *text = malloc(cap), causal[96] = "";
+    if (c->causal.block)
+        snprintf(causal, sizeof causal, ", \"causal\": {\"block\": %d, \"window\": %d, \"sink\": %d}", c->causal.block,
+                 c->causal.window, c->causal.sink);
     if (text)
         snprintf(text, cap,
                  "{\"model_type\": \"%s\", \"dim\": %d, \"ffn_dim\": %d, \"num_heads\": %d, \"num_layers\": %d, "
                  "\"in_dim\": %d, \"out_dim\": %d, \"patch_size\": [%d, %d, %d], \"freq_dim\": %d, \"text_dim\": %d, "
-                 "\"text_len\": %d, \"img_dim\": %d, \"qk_norm\": %s, \"cross_attn_norm\": %s, \"eps\": %.9g}",
+                 "\"text_len\": %d, \"img_dim\": %d, \"qk_norm\": %s, \"cross_attn_norm\": %s, \"eps\": %.9g%s}",
                  c->model_type, c->dim, c->ffn_dim, c->num_heads, c->num_layers, c->in_dim, c->out_dim,
                  c->patch_size[0], c->patch_size[1], c->patch_size[2], c->freq_dim, c->text_dim, c->text_len,
-                 c->img_dim, c->qk_norm ? "true" : "false", c->cross_attn_norm ? "true" : "false", c->eps);
+                 c->img_dim, c->qk_norm ? "true" : "false", c->cross_attn_norm ? "true" : "false", c->eps, causal);
     return text;
+}
+
+const char *zm_dit_causal_text(const zm_dit_causal *c, char *buf, size_t cap)
+{
+    char window[32] = "", sink[32] = "";
+    if (c->window)
+        snprintf(window, sizeof window, ", a window of %d block%s", c->window, c->window == 1 ? "" : "s");
+    if (c->sink)
+        snprintf(sink, sizeof sink, ", a sink of %d", c->sink);
+    snprintf(buf, cap, "looks back only: blocks of %d latent frame%s%s%s", c->block, c->block == 1 ? "" : "s", window,
+             sink);
+    if (!c->block && cap)
+        *buf = 0;
+    return buf;
+}
+
+zm_block_causal zm_dit_causal_mask(const zm_dit_causal *c, int64_t frame_tokens, int patch_frames)
+{
+    return (zm_block_causal){.block = c->block / patch_frames * frame_tokens, .window = c->window, .sink = c->sink};
 }

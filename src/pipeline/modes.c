@@ -10,6 +10,22 @@ static bool has_frames(const zm_model *m)
     return zm_image_way_of(m) == ZM_IMAGE_FRAMES;
 }
 
+/* A frame may depend on a later one. */
+static bool looks_ahead(const zm_model *m)
+{
+    return m->config.dit.causal.block == 0;
+}
+
+static bool leads(const zm_model *m)
+{
+    return has_frames(m) && looks_ahead(m);
+}
+
+static bool circles(const zm_model *m)
+{
+    return zm_image_way_of(m) != ZM_IMAGE_CHANNELS && looks_ahead(m);
+}
+
 static bool is_pair(const zm_model *m)
 {
     return !strcmp(m->config.dit.model_type, "flf2v");
@@ -27,7 +43,7 @@ static bool takes_image(const zm_model *m)
 
 static bool takes_images(const zm_model *m)
 {
-    return has_frames(m) || (zm_image_way_of(m) == ZM_IMAGE_CHANNELS && (is_pair(m) || !m->config.dit.img_dim));
+    return leads(m) || (zm_image_way_of(m) == ZM_IMAGE_CHANNELS && (is_pair(m) || !m->config.dit.img_dim));
 }
 
 static bool goes_on(const zm_model *m)
@@ -36,7 +52,8 @@ static bool goes_on(const zm_model *m)
 }
 
 #define NEEDS_TEXT   "it always goes on from a picture"
-#define NEEDS_FRAMES "it was not trained with a noise level per frame"
+#define NEEDS_FRAMES "it was not trained with a noise level per frame, or no frame of it sees a later one"
+#define NEEDS_CIRCLE "it always goes on from a picture, or no frame of it sees a later one"
 #define NEEDS_IMAGE  "it was trained on text alone"
 
 const zm_mode zm_modes[ZM_MODE_COUNT] = {
@@ -45,9 +62,9 @@ const zm_mode zm_modes[ZM_MODE_COUNT] = {
     {ZM_MODE_IMAGE, "image", "a clip that begins with a picture", "it takes no single picture", takes_image},
     {ZM_MODE_IMAGES, "images", "a clip from one picture to another", "it takes no last picture", takes_images},
     {ZM_MODE_EXTEND, "extend", "go on from a video", "it never learnt to go on from frames", goes_on},
-    {ZM_MODE_BACKWARD, "backward", "lead to a video", NEEDS_FRAMES, has_frames},
-    {ZM_MODE_JOIN, "join", "lead from one video to another", NEEDS_FRAMES, has_frames},
-    {ZM_MODE_LOOP, "loop", "a clip whose first frame follows its last", NEEDS_TEXT, takes_text},
+    {ZM_MODE_BACKWARD, "backward", "lead to a video", NEEDS_FRAMES, leads},
+    {ZM_MODE_JOIN, "join", "lead from one video to another", NEEDS_FRAMES, leads},
+    {ZM_MODE_LOOP, "loop", "a clip whose first frame follows its last", NEEDS_CIRCLE, circles},
     {ZM_MODE_EDIT, "edit", "change a video", NEEDS_TEXT, takes_text},
     {ZM_MODE_INPAINT, "inpaint", "change a part of a video", NEEDS_TEXT, takes_text},
     {ZM_MODE_LONG, "long", "longer than the model's clips", NEEDS_IMAGE, goes_on},

@@ -32,6 +32,7 @@ typedef struct zm_train_config {
     int64_t distill_steps, distill_fine, distill_paths, distill_rank;
     double distill_guidance, distill_given, distill_own;
     const char *distill_solver, *distill_adapter;
+    int64_t dit_level_frames, dit_causal_block, dit_causal_window, dit_causal_sink;
 } zm_train_config;
 
 extern const zm_config_table zm_train_table;

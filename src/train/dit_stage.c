@@ -76,18 +76,19 @@ static zm_tensor *build_batch(zm_dit_stage *s, zm_build *b, batch *t, int n)
     return t->loss = zm_flow_loss(b->g, zm_dit_build(b, s->dit, &t->in), t->target, t->weight);
 }
 
-/* Noise levels of the frames of one clip; the number of clean first frames is returned. */
-static int draw_levels(const zm_dit_stage *s, zm_rng *r, float *sigma, int frames)
+int zm_dit_stage_levels(const zm_dit_stage_options *o, zm_rng *r, float *sigma, int frames)
 {
     float u = zm_rng_uniform(r), level;
-    zm_flow_sample(&s->o.times, r, &level, 1);
-    int given = u >= (float)s->o.common && u < (float)(s->o.common + s->o.given) ? 1 + (int)zm_rng_below(r, 2) : 0;
-    bool independent = u >= (float)(s->o.common + s->o.given);
+    int block = o->level_frames > 1 ? o->level_frames : 1, blocks = (frames + block - 1) / block, given = 0;
+    zm_flow_sample(&o->times, r, &level, 1);
+    if (u >= (float)o->common && u < (float)(o->common + o->given) && (!o->level_frames || blocks > 1))
+        given = block * (1 + (int)zm_rng_below(r, o->level_frames ? (uint32_t)blocks - 1 : 2));
+    bool independent = u >= (float)(o->common + o->given);
     if (given >= frames)
         given = 0;
     for (int f = 0; f < frames; f++) {
-        if (independent)
-            zm_flow_sample(&s->o.times, r, &level, 1);
+        if (independent && f % block == 0)
+            zm_flow_sample(&o->times, r, &level, 1);
         sigma[f] = f < given ? 0 : level;
     }
     return given;
@@ -162,7 +163,7 @@ static zm_status fill(void *user, int64_t step, zm_error *err)
         int64_t clip = zm_rng_below(&r, (uint32_t)l->n),
                 caption = clip * l->captions + zm_rng_below(&r, (uint32_t)l->captions);
         bool drop = zm_rng_uniform(&r) < (float)s->o.prompt_dropout;
-        int given = draw_levels(s, &r, sigma, l->frames);
+        int given = zm_dit_stage_levels(&s->o, &r, sigma, l->frames);
         put_text(s, t, 0, i, drop ? -1 : caption);
         put_clip(s, t, l, i, clip, sigma, given, &r);
     }
@@ -256,6 +257,8 @@ zm_status zm_dit_stage_new(zm_dit_stage **out, const zm_dit *dit, const zm_text_
                         .o = *o,
                         .text_len = c->text_len,
                         .empty_id = zm_tokenizer_special(tokenizer, ZM_TOKEN_EOS)};
+    if (!s->o.level_frames)
+        s->o.level_frames = c->causal.block;
     zm_status st = tokenize(s, 0, train, tokenizer, err);
     if (!st)
         st = tokenize(s, 1, held, tokenizer, err);

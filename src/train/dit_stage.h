@@ -15,9 +15,17 @@ typedef struct zm_dit_stage_options {
     double inside;         /* loss weight of cells wholly inside bodies; outside is 1 */
     double prompt_dropout; /* share of clips whose prompt is empty */
     double common, given;  /* shares of clips with one noise level, and with clean first frames */
+    int level_frames;      /* latent frames of a block; 0: the network's causal block, or there are none */
     zm_flow_times times;
     uint64_t seed;
 } zm_dit_stage_options;
+
+/* Noise levels of the latent frames of one clip; returns how many first frames are clean (level 0).  Of the clips a
+ * share `common` has one level for all frames and a share `given` clean first frames: one or two, or, where there are
+ * blocks, any number of those but all.  The rest has independent levels, one for each frame or block (Chen et al. 2024,
+ * Diffusion Forcing, arXiv:2407.01392; of blocks: Yin et al. 2024, CausVid, arXiv:2412.07772, 4.2): what a block of a
+ * film sees before it may then have any level, 0 among them. */
+int zm_dit_stage_levels(const zm_dit_stage_options *o, zm_rng *r, float *sigma, int frames);
 
 typedef struct zm_dit_stage zm_dit_stage;
 

@@ -14,6 +14,17 @@ done
 check "it makes a clip" generate "$dir/world-model"
 check "the clip has its nine frames" test -s "$dir/world-model/clip-009.png"
 
+cp -r "$dir/world-model" "$dir/causal-model"
+check "it is trained on to look back only" "$zouma" train "$dir/dit.yaml" --quiet --set "out=$dir/causal-model" \
+    "start=$dir/world-model" dit.causal_block=1 dit.causal_window=2 dit.causal_sink=1
+check "info says so" sh -c "'$zouma' info '$dir/causal-model' |
+    grep -q 'looks back only: blocks of 1 latent frame, a window of 2 blocks, a sink of 1'"
+check "it makes a clip" generate "$dir/causal-model"
+check "a converted file knows it too" sh -c "'$zouma' convert '$dir/causal-model/dit.gguf' '$dir/causal.gguf' --type q8_0 &&
+    '$zouma' info '$dir/causal.gguf' --json | grep -q '\"causal\"'"
+refuses "it makes no loop, and says why" 2 "no frame of it sees a later one" "" \
+    "$zouma" generate -m "$dir/causal-model" --loop -o "$dir/loop.mp4" "a red ball" --quiet
+
 # Few steps: an adapter beside the model, and what a model without one says.
 refuses "few steps are refused before they are learnt" 2 "no adapter for few steps" "$dir/f.png" "$zouma" generate -m "$dir/world-model" -o "$dir/f.png" "a red ball" --quality fast --quiet
 tiny_config "$dir/distill.yaml" distill "$dir/world-model"

@@ -133,6 +133,64 @@ static void test_batch_and_mask(zm_rng *rng)
     net_close(&n);
 }
 
+/* What a block answers depends on no later one, and on the earlier ones of its window and of the sink alone. */
+static void test_causal(zm_rng *rng)
+{
+    enum { FRAMES = 7, FRAME = H * W * 4, BLOCK = 2 };
+    zm_dit_config c = tiny;
+    c.num_layers = 1; /* of more, what the block before saw comes along */
+    c.causal = (zm_dit_causal){.block = BLOCK, .window = 2, .sink = 1};
+    net n = net_open(&c, rng, 0.3f);
+    zm_dit_sizes s = {.batch = 1, .frames = FRAMES, .height = H, .width = W};
+    float *x = net_normals(rng, FRAMES * FRAME), *text = net_normals(rng, TEXT);
+    double t[FRAMES];
+    for (int f = 0; f < FRAMES; f++)
+        t[f] = 1000 * (double)zm_rng_uniform(rng);
+    float *plain = forward(&n, &s, x, t, text, NULL);
+    for (int of = 0; of < (FRAMES + 1) / BLOCK; of++) {
+        x[of * BLOCK * FRAME + (int)zm_rng_below(rng, FRAME)] += 3;
+        float *other = forward(&n, &s, x, t, text, NULL);
+        for (int i = 0; i < (FRAMES + 1) / BLOCK; i++) {
+            int from = i * BLOCK * FRAME, to = (i + 1) * BLOCK < FRAMES ? from + BLOCK * FRAME : FRAMES * FRAME;
+            double most = 0;
+            for (int k = from; k < to; k++)
+                most = fmax(most, fabs((double)other[k] - (double)plain[k]));
+            bool sees = of <= i && (of > i - 2 || of < 1);
+            tap_ok(sees ? most > 1e-6 : most == 0, "block %d %s block %d: %.3g", i, sees ? "sees" : "does not see", of,
+                   most);
+        }
+        free(plain);
+        plain = other;
+    }
+    char *json = zm_dit_config_json(&c), says[128];
+    zm_json doc;
+    zm_error err = {0};
+    zm_dit_config back;
+    tap_ok(json && !zm_json_parse(&doc, json, strlen(json), "test", &err) && !zm_dit_config_read(&back, &doc, "", &err),
+           "its sizes are read back %s", err.text);
+    tap_ok(back.causal.block == BLOCK && back.causal.window == 2 && back.causal.sink == 1, "blocks among them");
+    tap_ok(!strcmp(zm_dit_causal_text(&back.causal, says, sizeof says),
+                   "looks back only: blocks of 2 latent frames, a window of 2 blocks, a sink of 1"),
+           "%s", says);
+    zm_json_close(&doc);
+    tap_ok(!*zm_dit_causal_text(&tiny.causal, says, sizeof says), "nothing is said of networks that look both ways");
+    static const char *const wrong[] = {"\"block\": 3", "\"window\": 2", "\"block\": -2"};
+    for (int i = 0; i < 3; i++) {
+        char bad[400];
+        snprintf(bad, sizeof bad,
+                 "{\"dim\": 24, \"ffn_dim\": 8, \"num_heads\": 2, \"num_layers\": 1, \"in_dim\": 4, \"out_dim\": 4, "
+                 "\"patch_size\": [2, 2, 2], \"causal\": {%s}}",
+                 wrong[i]);
+        err = (zm_error){0};
+        tap_ok(!zm_json_parse(&doc, bad, strlen(bad), "test", &err) && zm_dit_config_read(&back, &doc, "", &err) &&
+                   err.text[0],
+               "%s is refused: %s", wrong[i], err.text);
+        zm_json_close(&doc);
+    }
+    free(json), free(x), free(text), free(plain);
+    net_close(&n);
+}
+
 typedef struct lesson {
     zm_graph *g;
     zm_exec *e;
@@ -308,6 +366,7 @@ int main(void)
     test_start(&rng);
     test_groups(&rng);
     test_batch_and_mask(&rng);
+    test_causal(&rng);
     test_gradients(&rng);
     test_shapes(&rng);
     return tap_done();

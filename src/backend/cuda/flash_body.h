@@ -60,6 +60,19 @@ ZM_GPU_FN int64_t keys_to(const zm_gpu_node *n, int64_t row, int64_t seen)
     return to < seen ? to : seen;
 }
 
+/* Of thread t's two rows, 8 apart: nothing summed yet, and the keys they see. */
+ZM_GPU_FN void begin_rows(float *top, float *sum, int64_t *from, int64_t *to, const zm_gpu_node *n, int64_t row,
+                          int64_t seen)
+{
+    ZM_GPU_UNROLL
+    for (int r = 0; r < 2; r++) {
+        top[r] = -INFINITY;
+        sum[r] = 0;
+        from[r] = keys_from(n, row + r * 8);
+        to[r] = keys_to(n, row + r * 8, seen);
+    }
+}
+
 /* The first tile of keys from `at` on that holds keys of the sink or from `from` on. */
 ZM_GPU_FN int64_t tile_from(int64_t at, int64_t from, int64_t sink)
 {
@@ -145,13 +158,8 @@ FLASH_BLOCK(FLASH, FLASH_T)
         ZM_GPU_UNROLL
         for (int e = 0; e < OUT * 4; e++)
             ZM_GPU_OF(o, t)[e] = 0;
-        ZM_GPU_UNROLL
-        for (int r = 0; r < 2; r++) {
-            ZM_GPU_OF(top, t)[r] = -INFINITY;
-            ZM_GPU_OF(sum, t)[r] = 0;
-            ZM_GPU_OF(from, t)[r] = keys_from(n, first + t / 32 * 16 + t % 32 / 4 + r * 8);
-            ZM_GPU_OF(to, t)[r] = keys_to(n, first + t / 32 * 16 + t % 32 / 4 + r * 8, seen);
-        }
+        begin_rows(ZM_GPU_OF(top, t), ZM_GPU_OF(sum, t), ZM_GPU_OF(from, t), ZM_GPU_OF(to, t), n,
+                   first + t / 32 * 16 + t % 32 / 4, seen);
         if (begin < seen)
             fetch(t, keys, ROW, k_head + begin * D, D, FLASH_N, D);
         ZM_GPU_COMMIT();
