@@ -83,14 +83,17 @@ static zm_key_spans spans_of(const zm_attention_job *j, int64_t b, int64_t i0, i
 static void hide(const zm_attention_job *j, float *s, int64_t ld, int64_t i0, int64_t j0, int64_t keys, int64_t width)
 {
     const zm_block_causal *m = &j->mask;
-    for (int64_t k = 0; k < keys && m->block; k++, s += ld) {
+    for (int64_t k = 0, end; k < keys && m->block; k = end) { /* a block of keys at a time: most are seen by all */
         int64_t of = (j0 + k) / m->block, from = (of - m->first) * m->block - i0, to = width;
+        end = (of + 1) * m->block - j0 < keys ? (of + 1) * m->block - j0 : keys;
         if (m->window && of >= m->sink)
             to = from + m->window * m->block;
-        for (int64_t i = 0; i < width && i < from; i++)
-            s[i] = -INFINITY;
-        for (int64_t i = to > 0 ? to : 0; i < width; i++)
-            s[i] = -INFINITY;
+        for (int64_t r = k; r < end && (from > 0 || to < width); r++) {
+            for (int64_t i = 0; i < width && i < from; i++)
+                s[r * ld + i] = -INFINITY;
+            for (int64_t i = to > 0 ? to : 0; i < width; i++)
+                s[r * ld + i] = -INFINITY;
+        }
     }
 }
 
