@@ -214,9 +214,7 @@ static void table(zm_html *h, const zm_explain_page *p, const float *share, int 
 void zm_explain_attention(zm_html *h, const zm_explain_page *p)
 {
     const zm_explanation *x = p->x;
-    zm_html_f(h, "<section id=\"attention\"><h2><b>4</b> ");
-    zm_html_both(h, "Which region attends to which word", "哪个区域关注哪个词");
-    zm_html_f(h, "</h2>\n");
+    zm_html_section(h, "attention", 4, "Which region attends to which word", "哪个区域关注哪个词");
     zm_html_two(
         h, "p",
         "In every block of the transformer (arXiv:2212.09748) each patch of the latent asks a question, a vector q, and every token of the text "

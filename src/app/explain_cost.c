@@ -183,9 +183,7 @@ static void step_bars(zm_html *h, const zm_explanation *x)
 void zm_explain_cost(zm_html *h, const zm_explain_page *p)
 {
     const zm_explanation *x = p->x;
-    zm_html_f(h, "<section id=\"cost\"><h2><b>6</b> ");
-    zm_html_both(h, "What it cost", "花费了多少");
-    zm_html_f(h, "</h2>\n");
+    zm_html_section(h, "cost", 6, "What it cost", "花费了多少");
     zm_html_two(
         h, "p",
         "Measured while this clip was made. Arithmetic counts multiplications and additions of matrix products, convolutions and "

@@ -42,9 +42,7 @@ static bool has_bytes(const zm_explain_page *p)
 static void tokens(zm_html *h, const zm_explain_page *p)
 {
     const zm_explanation *x = p->x;
-    zm_html_f(h, "<section id=\"tokens\"><h2><b>1</b> ");
-    zm_html_both(h, "The sentence in tokens", "句子变成词元");
-    zm_html_f(h, "</h2>\n");
+    zm_html_section(h, "tokens", 1, "The sentence in tokens", "句子变成词元");
     zm_html_two(
         h, "p",
         "A network knows no letters. The sentence is cut into pieces that were frequent in training, and each piece is a number of the "
@@ -204,9 +202,7 @@ static void command(zm_html *h, const zm_explain_page *p, const char *name, cons
 
 static void again(zm_html *h, const zm_explain_page *p)
 {
-    zm_html_f(h, "<section id=\"again\"><h2><b>7</b> ");
-    zm_html_both(h, "Again, and further", "重做，以及继续");
-    zm_html_f(h, "</h2>\n");
+    zm_html_section(h, "again", 7, "Again, and further", "重做，以及继续");
     zm_html_two(
         h, "p",
         "The same command gives the same clip and the same figures, times apart. The second one makes the clip alone, bit for bit the "

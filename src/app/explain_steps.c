@@ -48,9 +48,7 @@ static void noise_levels(zm_html *h, const zm_explain_page *p)
     const zm_solver *solver = zm_solver_find(x->r.solver);
     zm_schedule even = {0};
     double *level = malloc(((size_t)x->steps + 1) * sizeof *level);
-    zm_html_f(h, "<section id=\"noise\"><h2><b>2</b> ");
-    zm_html_both(h, "Noise levels", "噪声水平");
-    zm_html_f(h, "</h2>\n");
+    zm_html_section(h, "noise", 2, "Noise levels", "噪声水平");
     noise_text(h);
     if (!h->status && !level)
         h->status = zm_fail(h->err, ZM_E_NOMEM, "out of memory for a page");
@@ -108,9 +106,7 @@ static void view_row(zm_html *h, const zm_explanation *x, const zm_explain_view 
 static void strip(zm_html *h, const zm_explain_page *p)
 {
     const zm_explanation *x = p->x;
-    zm_html_f(h, "<section id=\"steps\"><h2><b>3</b> ");
-    zm_html_both(h, "The picture at each step", "每一步的画面");
-    zm_html_f(h, "</h2>\n");
+    zm_html_section(h, "steps", 3, "The picture at each step", "每一步的画面");
     zm_html_two(
         h, "p",
         "At every step one can ask: if this velocity were exact, what would the clip be? That is x &#8722; &#963;v, the "
@@ -196,9 +192,7 @@ static void guidance_plots(zm_html *h, const zm_explanation *x)
 void zm_explain_guidance(zm_html *h, const zm_explain_page *p)
 {
     const zm_explanation *x = p->x;
-    zm_html_f(h, "<section id=\"guidance\"><h2><b>5</b> ");
-    zm_html_both(h, "What guidance does", "引导做了什么");
-    zm_html_f(h, "</h2>\n");
+    zm_html_section(h, "guidance", 5, "What guidance does", "引导做了什么");
     if (x->r.guidance == 1 && x->r.guidance_low == 1) {
         zm_html_two(
             h, "p",

@@ -117,6 +117,13 @@ void zm_html_both(zm_html *h, const char *english, const char *chinese)
     zm_html_f(h, "<span lang=\"en\">%s</span><span lang=\"zh\">%s</span>", english, chinese);
 }
 
+void zm_html_section(zm_html *h, const char *id, int number, const char *english, const char *chinese)
+{
+    zm_html_f(h, "<section id=\"%s\"><h2><b>%d</b> ", id, number);
+    zm_html_both(h, english, chinese);
+    zm_html_f(h, "</h2>\n");
+}
+
 void zm_html_data(zm_html *h, const char *type, const void *data, size_t bytes)
 {
     char *text = h->status ? NULL : zm_base64_encode(data, bytes);

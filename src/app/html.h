@@ -29,6 +29,8 @@ void zm_html_shell(zm_html *h, const char *word);
 void zm_html_two(zm_html *h, const char *tag, const char *english, const char *chinese);
 /* The same inside a line. */
 void zm_html_both(zm_html *h, const char *english, const char *chinese);
+/* Open a numbered section with its heading; "</section>" is the caller's. */
+void zm_html_section(zm_html *h, const char *id, int number, const char *english, const char *chinese);
 /* "data:TYPE;base64,...". */
 void zm_html_data(zm_html *h, const char *type, const void *data, size_t bytes);
 void zm_html_png(zm_html *h, const zm_frame *f);

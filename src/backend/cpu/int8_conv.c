@@ -94,11 +94,6 @@ static zm_status prepare(const zm_tensor *node, void **state, size_t *scratch, z
     return ZM_OK;
 }
 
-static size_t keeps(const void *state)
-{
-    return zm_int8_keeps(state);
-}
-
 static void column(const zm_tensor *node, const zm_int8_kept *kept, int64_t j, float *out)
 {
     const zm_tensor *w = node->in[1];
@@ -162,21 +157,13 @@ static void run(const zm_tensor *node, void *state, void *scratch)
     zm_int8_run(&p, (char *)scratch + j->product_at);
 }
 
-static void release(void *state)
-{
-    job *j = state;
-    if (j)
-        free(j->kept.memory);
-    free(j);
-}
-
 const zm_kernel zm_int8_conv = {
     .op = &zm_op_conv,
     .name = "int8_conv",
     .decline = decline,
     .prepare = prepare,
-    .keeps = keeps,
+    .keeps = zm_int8_keeps,
     .load = load,
     .run = run,
-    .release = release,
+    .release = zm_int8_release,
 };

@@ -83,11 +83,6 @@ static zm_status prepare(const zm_tensor *node, void **state, size_t *scratch, z
     return ZM_OK;
 }
 
-static size_t keeps(const void *state)
-{
-    return zm_int8_keeps(state);
-}
-
 static void column(const zm_tensor *node, const zm_int8_kept *kept, int64_t j, float *out)
 {
     const zm_tensor *b = node->in[1];
@@ -143,21 +138,13 @@ static void run(const zm_tensor *node, void *state, void *scratch)
     }
 }
 
-static void release(void *state)
-{
-    job *j = state;
-    if (j)
-        free(j->kept.memory);
-    free(j);
-}
-
 const zm_kernel zm_int8_matmul = {
     .op = &zm_op_matmul,
     .name = "int8_matmul",
     .decline = decline,
     .prepare = prepare,
-    .keeps = keeps,
+    .keeps = zm_int8_keeps,
     .load = load,
     .run = run,
-    .release = release,
+    .release = zm_int8_release,
 };

@@ -17,9 +17,18 @@ const char *zm_int8_decline(const zm_tensor *node)
     return NULL;
 }
 
-size_t zm_int8_keeps(const zm_int8_kept *kept)
+size_t zm_int8_keeps(const void *state)
 {
+    const zm_int8_kept *kept = state;
     return zm_int8_weights_bytes(kept->w.isa, kept->w.n, kept->w.k);
+}
+
+void zm_int8_release(void *state)
+{
+    zm_int8_kept *kept = state;
+    if (kept)
+        free(kept->memory);
+    free(state);
 }
 
 zm_status zm_int8_load(zm_int8_kept *kept, const zm_tensor *node,

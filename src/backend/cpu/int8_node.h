@@ -23,8 +23,9 @@ typedef struct zm_int8_kept {
 
 /* NULL: a node whose in[1] may be kept as bytes; else why not. */
 const char *zm_int8_decline(const zm_tensor *node);
-/* Bytes that n columns of k (padded to whole steps) take. */
-size_t zm_int8_keeps(const zm_int8_kept *kept);
+/* Of a state that begins with zm_int8_kept: bytes that its n columns of k (padded to whole steps) take; its end. */
+size_t zm_int8_keeps(const void *state);
+void zm_int8_release(void *state);
 /* Allocate, and set every column: column(node, j, out) fills w.k numbers, zeros where rows are padded; it is called from
  * several threads.  ZM_E_NOMEM. */
 zm_status zm_int8_load(zm_int8_kept *kept, const zm_tensor *node,
