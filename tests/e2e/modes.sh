@@ -32,6 +32,9 @@ check "text to picture" shoot one.png "a red ball"
 check "text to video" shoot a.apng "a red ball" --frames 9
 has "text to video" a.apng 9
 check "picture to video" shoot image.apng "a red ball" --image "$dir/one.png"
+check "the picture through the autoencoder alone" shoot through.png "a red ball" --image "$dir/one.png" --frames 1
+first() { ffmpeg -v error -i "$dir/$1" -frames:v 1 -f rawvideo -pix_fmt rgb24 - | cksum; }
+alike "picture to video: the first frame is the autoencoder's own of the picture, bit for bit" "first through.png" "first image.apng"
 check "from one picture to another" shoot images.apng "a red ball" --image "$dir/one.png" --last "$dir/one.png"
 check "a size and shape of the grid" shoot wide.apng "a red ball" --size 48x16 --frames 5
 check "a loop" shoot loop.apng "a red ball" --loop
