@@ -79,6 +79,7 @@ typedef struct zm_dit_inputs {
     zm_tensor *image;               /* NULL, or [B,Li,img_dim] picture features */
     const struct zm_dit_kept *kept; /* not NULL: context and image are not looked at, these keys and values are */
     zm_tensor *key_bias, *key_len;  /* NULL, or [B,L] f32 and [B] i32 of the context's rows; see zm_dit_fold_padding */
+    const struct zm_dit_past *past; /* not NULL: x is one block, which sees these keys and values beside its own */
     zm_tensor *rope_cos, *rope_sin; /* [N,head_dim/2] */
     /* NULL, or called with named intermediates in order ("patch_embedding", "block0.self_attn", "head", ...). */
     void (*mark)(void *user, const char *name, zm_tensor *t);
@@ -88,6 +89,23 @@ typedef struct zm_dit_inputs {
 /* Input leaves x, time, context (and image) of these sizes; the rotary tables are computed here and live in the
  * graph's arena.  context_mask and mark stay NULL. */
 zm_dit_inputs zm_dit_input_leaves(zm_build *b, const zm_dit *m, const zm_dit_sizes *s);
+
+/* What a film's block sees of those before it: keys and values of self-attention, layer by layer.  Keys are kept after
+ * their norm and before rotation, so that each block can be shown them at positions the network was trained with,
+ * however long the film is: the price is one rotation of P keys a layer and run.  The order of the past's tokens does
+ * not matter, their rotary tables say where they stand; those that are there come first. */
+typedef struct zm_dit_past {
+    int n;                          /* layers */
+    zm_tensor **k, **v;             /* [n] external leaves [B,P,heads,head_dim], ->data the caller's */
+    zm_tensor *rope_cos, *rope_sin; /* input leaves [P,head_dim/2] */
+    zm_tensor *keys;                /* input leaf [B] i32: the block's tokens and those of the past that are there */
+    zm_tensor **new_k, **new_v; /* NULL, or [n]: of the block itself, outputs [B,N,heads,head_dim] once it is built */
+} zm_dit_past;
+
+/* Leaves of a past of `tokens` > 0 tokens for a graph whose other leaves `in` holds: in->past is set, and in->rope_cos
+ * and in->rope_sin become input leaves, since a block's place is another in each run.  give: zm_dit_build also makes
+ * new_k and new_v outputs.  Everything of the graph's arena but *p, which the caller keeps until the graph is built. */
+void zm_dit_past_leaves(zm_dit_past *p, zm_build *b, const zm_dit *m, zm_dit_inputs *in, int64_t tokens, bool give);
 
 /* Velocity [B,F,H,W,out_dim] (Wan team 2025, arXiv:2503.20314, 4.2; Peebles & Xie 2023, DiT). */
 zm_tensor *zm_dit_build(zm_build *b, const zm_dit *m, const zm_dit_inputs *in);

@@ -95,20 +95,39 @@ static zm_tensor *embed_image(const forward *f)
     return t;
 }
 
+/* Queries of a block, its own keys and values, and those of the past behind them: a block sees all of what is there. */
+static zm_tensor *attend_past(const forward *f, zm_tensor *q, zm_tensor *k, zm_tensor *v, int i)
+{
+    const zm_dit_past *p = f->in->past;
+    zm_tensor *past = zm_rope(f->g, p->k[i], p->rope_cos, p->rope_sin);
+    k = zm_concat(f->g, 2, (zm_tensor *[]){k, past}, 1);
+    v = zm_concat(f->g, 2, (zm_tensor *[]){v, p->v[i]}, 1);
+    return zm_attention(f->g, q, k, v, NULL, p->keys, 0);
+}
+
 static zm_tensor *self_attention(const forward *f, const zm_dit_attention *a, zm_tensor *x, int i)
 {
+    const zm_dit_past *past = f->in->past;
     zm_tensor *q = rms(f, apply(f, x, &a->q, ZM_IDENTITY), a->norm_q);
     zm_tensor *k = rms(f, apply(f, x, &a->k, ZM_IDENTITY), a->norm_k);
     zm_tensor *v = apply(f, x, &a->v, ZM_IDENTITY);
     mark(f, q, "block%d.self_attn.q_normed", i);
     mark(f, k, "block%d.self_attn.k_normed", i);
     mark(f, v, "block%d.self_attn.v", i);
-    q = zm_rope(f->g, heads(f, q), f->in->rope_cos, f->in->rope_sin);
-    k = zm_rope(f->g, heads(f, k), f->in->rope_cos, f->in->rope_sin);
+    q = heads(f, q);
+    k = heads(f, k);
+    v = heads(f, v);
+    if (past && past->new_k) {
+        past->new_k[i] = zm_output(f->g, k);
+        past->new_v[i] = zm_output(f->g, v);
+    }
+    q = zm_rope(f->g, q, f->in->rope_cos, f->in->rope_sin);
+    k = zm_rope(f->g, k, f->in->rope_cos, f->in->rope_sin);
     mark(f, q, "block%d.self_attn.q_roped", i);
     mark(f, k, "block%d.self_attn.k_roped", i);
     zm_block_causal mask = zm_dit_causal_mask(&f->m->c.causal, f->grid[1] * f->grid[2], f->m->c.patch_size[0]);
-    x = apply(f, join(f, zm_attention_causal(f->g, q, k, heads(f, v), &mask, 0)), &a->o, ZM_IDENTITY);
+    x = past ? attend_past(f, q, k, v, i) : zm_attention_causal(f->g, q, k, v, &mask, 0);
+    x = apply(f, join(f, x), &a->o, ZM_IDENTITY);
     mark(f, x, "block%d.self_attn", i);
     return x;
 }
@@ -249,6 +268,30 @@ zm_dit_inputs zm_dit_input_leaves(zm_build *b, const zm_dit *m, const zm_dit_siz
     in.rope_cos = zm_external(b->g, ZM_F32, ZM_SHAPE(tokens, pairs), cs, "rope_cos");
     in.rope_sin = zm_external(b->g, ZM_F32, ZM_SHAPE(tokens, pairs), sn, "rope_sin");
     return in;
+}
+
+void zm_dit_past_leaves(zm_dit_past *p, zm_build *b, const zm_dit *m, zm_dit_inputs *in, int64_t tokens, bool give)
+{
+    const zm_dit_config *c = &m->c;
+    zm_graph *g = b->g;
+    int64_t batch = zm_dim(in->x, 0), width = c->dim / c->num_heads, own = zm_dim(in->rope_cos, 0);
+    zm_tensor ***list[] = {&p->k, &p->v, &p->new_k, &p->new_v};
+    *p = (zm_dit_past){.n = c->num_layers};
+    for (int i = 0; i < (give ? 4 : 2); i++)
+        if (!(*list[i] = zm_arena_array(zm_graph_arena(g), (size_t)p->n, sizeof(zm_tensor *)))) {
+            zm_graph_fail(g, ZM_E_NOMEM, "out of memory for the keys of %d blocks", p->n);
+            return;
+        }
+    for (int i = 0; i < p->n; i++) {
+        p->k[i] = zm_external(g, ZM_F32, ZM_SHAPE(batch, tokens, c->num_heads, width), NULL, "past keys");
+        p->v[i] = zm_external(g, ZM_F32, ZM_SHAPE(batch, tokens, c->num_heads, width), NULL, "past values");
+    }
+    p->rope_cos = zm_input(g, ZM_F32, ZM_SHAPE(tokens, width / 2), "past rope_cos");
+    p->rope_sin = zm_input(g, ZM_F32, ZM_SHAPE(tokens, width / 2), "past rope_sin");
+    p->keys = zm_input(g, ZM_I32, ZM_SHAPE(batch), "keys seen");
+    in->rope_cos = zm_input(g, ZM_F32, ZM_SHAPE(own, width / 2), "rope_cos");
+    in->rope_sin = zm_input(g, ZM_F32, ZM_SHAPE(own, width / 2), "rope_sin");
+    in->past = p;
 }
 
 zm_tensor *zm_dit_build(zm_build *b, const zm_dit *m, const zm_dit_inputs *in)
