@@ -3,6 +3,9 @@
  * Measured on two cores of Zen 5 (peak 500 GFLOPS), tokens 7680: a [m,k] times b [n,k] turned by sgemm itself gives
  * 340-410 when k > 384, by us before the call 480-490; sums of 7680 steps into [256,1024] give 380 in one call, 460
  * when each thread sums its part of the steps with the smaller side as rows.
+ * On one core of Zen 3, without AVX-512 (peak 90), tokens 5760: sgemm does a turned a, which every gradient of weights
+ * has, at 35-75, our own loops at 70-78; a b of [256,256], turned and with a bias, at 79 against 85-87,
+ * since ours adds the bias while the sums are near.  Larger b: 81-95 against 76-83.
  * SPDX-License-Identifier: MIT */
 #include "backend/cpu/dnnl_kernels.h"
 
@@ -19,7 +22,9 @@ enum {
     FEW_ROWS = 16,            /* below: sgemm has its own way with vectors */
     TURNED_FLOATS = 1 << 21,  /* of b, at most */
     PARTIAL_FLOATS = 1 << 22, /* of all partial sums, at most */
-    STEPS_OF_PART = 512       /* of k for one thread, at least */
+    STEPS_OF_PART = 512,      /* of k for one thread, at least */
+    WIDE_LANES = 16,          /* of registers: with fewer ours is faster where a is turned or b is small */
+    SMALL_FLOATS = 1 << 17    /* of such a b, at most */
 };
 
 typedef struct job {
@@ -52,6 +57,8 @@ static const char *decline(const zm_tensor *node)
     if (b->shape.rank > 2 && zm_shape_elems(node->shape) > zm_dim(node, -1) * zm_dim(node, -2))
         return "a batch of products";
     job j = job_of(node);
+    if (zm_gemm_isa_best()->lanes < WIDE_LANES && (j.ta || (j.tb && j.n * j.k <= SMALL_FLOATS)))
+        return "a turned a, or a small turned b, without AVX-512";
     return j.tb && j.m >= FEW_ROWS && j.m < ROWS_TO_TURN ? "a turned b and few rows" : NULL;
 }
 

@@ -11,7 +11,8 @@ enum {
     BLOCK_K = 256,            /* steps of a block, at most */
     PANEL_FLOATS = 96 * 1024, /* of all panels of a block: 384 KiB of a second-level cache */
     STEPS_AT_ONCE = 8,        /* of a plain B, packed for all panels together */
-    SMALL = 1 << 19           /* multiply-adds below which one thread is enough */
+    SMALL = 1 << 19,          /* multiply-adds below which one thread is enough */
+    GATHERED = 8              /* rows of a column taken in one go: two registers of the oldest machine */
 };
 
 const float zm_gemm_zeros[ZM_GEMM_ZEROS];
@@ -225,12 +226,13 @@ static void run_rows(const zm_gemm *g, const share *w, zm_tile *t, int64_t block
     }
 }
 
-/* Rows i0 .. i0+rows-1 of A by columns as [step][row]. */
-static void gather(float *out, const float *const *column, int64_t i0, int rows, int count)
+/* Rows i0 .. i0+rows-1 of A by columns, each `all` rows long, as [step][row].  Where eight can be read they are written,
+ * too: what is too much is overwritten by the next step, so `out` has room for GATHERED - 1 numbers more. */
+static void gather(float *out, const float *const *column, int64_t i0, int rows, int count, int64_t all)
 {
-    if (rows == 8)
+    if (i0 + GATHERED <= all && rows <= GATHERED)
         for (int k = 0; k < count; k++)
-            memcpy(out + k * 8, column[k] + i0, 8 * sizeof(float));
+            memcpy(out + k * rows, column[k] + i0, GATHERED * sizeof(float));
     else
         for (int k = 0; k < count; k++)
             for (int i = 0; i < rows; i++)
@@ -241,7 +243,7 @@ static void run_columns(const zm_gemm *g, const share *w, zm_tile *t, int64_t bl
                         int64_t n1)
 {
     const float *a[BLOCK_K];
-    _Alignas(64) float packed[BLOCK_K * ZM_TILE_ROWS];
+    _Alignas(64) float packed[BLOCK_K * ZM_TILE_ROWS + GATHERED];
     int64_t rows = g->m / g->groups, slabs = divide_up(rows, g->isa->rows), filled = -1;
     t->packed = packed, t->segments = 0, t->length = (int)(k1 - k0);
     for (int64_t s = w->slab0; s < w->slab1; s++) {
@@ -250,7 +252,7 @@ static void run_columns(const zm_gemm *g, const share *w, zm_tile *t, int64_t bl
             g->columns_of(g->a_ctx, group, k0, t->length, a);
         filled = group;
         t->rows = (int)(i1 - i0);
-        gather(packed, a, i0, t->rows, t->length);
+        gather(packed, a, i0, t->rows, t->length, rows);
         run_slab(g, t, w, group * rows + i0, n0, n1, k1 - k0, NULL);
         if (block == w->block1 - 1)
             finish_rows(g, w, group * rows + i0, t->rows, n0, n1);
