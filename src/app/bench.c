@@ -227,7 +227,8 @@ int zm_cmd_bench(int argc, char **argv)
                     words[i]);
             n = -1;
         }
-    if (n >= 0 && (status = zm_app_device("bench", device, false)))
+    if (n >= 0 && ((status = zm_app_device("bench", device, ZM_APP_CLIPS)) ||
+                   (status = zm_app_precision("bench", NULL, device, &b->only))))
         n = -1;
     if (n >= 0) {
         zm_error err = {0};

@@ -1,4 +1,4 @@
-/* What the tiers of --quality and --precision int8 cost and save.
+/* What the tiers of --quality and the precisions cost and save.
  * SPDX-License-Identifier: MIT */
 #include "app/bench_quality.h"
 
@@ -115,22 +115,23 @@ static zm_status run_tiers(zm_bench *b, zm_model *m, zm_generator *g, zm_request
     return s;
 }
 
-/* The same clips with bytes where f32 was, against those of "best". */
-static zm_status run_int8(zm_bench *b, zm_model *m, zm_request *r, clips *c, double best, zm_error *err)
+/* The same clips with 8-bit numbers where f32 was, against those of "best". */
+static zm_status run_coarse(zm_bench *b, zm_model *m, zm_request *r, clips *c, double best, zm_precision p,
+                            zm_error *err)
 {
     zm_generator *g = NULL;
     char shape[112];
     double seconds;
     r->quality = zm_qualities[0].name;
-    r->precision = ZM_PRECISION_INT8;
+    r->precision = p;
     c->keep = false;
     zm_status s = zm_generator_new(&g, m, r, NULL, err);
     for (int pass = 0; !s && pass < 2; pass++) /* once beforehand */
         s = run_tier(g, r, c, &seconds, err);
     if (!s) {
-        snprintf(shape, sizeof shape, "%s, int8: %d steps, %.2fx, PSNR %.1f dB", r->quality, r->steps, best / seconds,
-                 psnr_of(c, c->used));
-        zm_bench_keep(b, "quality", "int8", seconds, 0, shape);
+        snprintf(shape, sizeof shape, "%s, %s: %d steps, %.2fx, PSNR %.1f dB", r->quality, zm_precision_name(p),
+                 r->steps, best / seconds, psnr_of(c, c->used));
+        zm_bench_keep(b, "quality", zm_precision_name(p), seconds, 0, shape);
     }
     zm_generator_free(g);
     return s;
@@ -178,8 +179,9 @@ static zm_status run_all(zm_bench *b, zm_model *m, zm_request *r, zm_error *err)
     if (!s)
         s = run_tiers(b, m, g, r, &c, &best, err);
     zm_generator_free(g);
-    if (!s && zm_precision_runs(ZM_PRECISION_INT8))
-        s = run_int8(b, m, r, &c, best, err);
+    for (int p = ZM_PRECISION_F32 + 1; !s && p < ZM_PRECISION_COUNT; p++)
+        if (zm_precision_runs((zm_precision)p))
+            s = run_coarse(b, m, r, &c, best, (zm_precision)p, err);
     if (!s)
         s = run_fast(b, &c, best, err);
     free(c.best);

@@ -61,6 +61,11 @@ void zm_bench_keep(zm_bench *b, const char *name, const char *dtype, double seco
     snprintf(r->shape, sizeof r->shape, "%s", shape);
 }
 
+bool zm_bench_wants(const zm_bench *b, zm_precision p)
+{
+    return zm_precision_runs(p) && (b->only == ZM_PRECISION_F32 || b->only == p);
+}
+
 static zm_status run_exec(void *user, zm_error *err)
 {
     return zm_exec_run(user, err);
@@ -83,7 +88,7 @@ static void fill_inputs(zm_graph *g)
     }
 }
 
-/* Finishes g.  int8 is a dtype of the arithmetic, all others are of the weights. */
+/* Finishes g.  int8 and fp8 are dtypes of the arithmetic, all others are of the weights. */
 static zm_status time_graph(zm_bench *b, zm_graph *g, const char *name, const char *dtype, const char *shape,
                             zm_error *err)
 {
@@ -140,12 +145,14 @@ static zm_status gemm(zm_bench *b, zm_error *err)
 {
     static const zm_dtype types[] = {ZM_F32, ZM_F16, ZM_BF16, ZM_F8_E4M3, ZM_Q8_0, ZM_Q4_K};
     zm_status s = ZM_OK;
-    for (size_t i = 0; !s && i < sizeof types / sizeof *types; i++)
+    for (size_t i = 0; !s && zm_bench_wants(b, ZM_PRECISION_F32) && i < sizeof types / sizeof *types; i++)
         s = gemm_one(b, types[i], ZM_PRECISION_F32, 1024, 1024, 1024, err);
-    if (!s && zm_precision_runs(ZM_PRECISION_INT8))
-        s = gemm_one(b, ZM_F32, ZM_PRECISION_INT8, 1024, 1024, 1024, err);
-    for (zm_precision p = ZM_PRECISION_F32; !s && p <= ZM_PRECISION_INT8 && zm_precision_runs(p); p++)
-        s = gemm_one(b, ZM_F32, p, 480, b->dit.ffn_dim, b->dit.dim, err);
+    for (int p = ZM_PRECISION_F32 + 1; !s && p < ZM_PRECISION_COUNT; p++)
+        if (zm_bench_wants(b, (zm_precision)p))
+            s = gemm_one(b, ZM_F32, (zm_precision)p, 1024, 1024, 1024, err);
+    for (int p = ZM_PRECISION_F32; !s && p < ZM_PRECISION_COUNT; p++)
+        if (zm_bench_wants(b, (zm_precision)p))
+            s = gemm_one(b, ZM_F32, (zm_precision)p, 480, b->dit.ffn_dim, b->dit.dim, err);
     return s;
 }
 
@@ -241,8 +248,11 @@ static zm_status dit_block_in(zm_bench *b, zm_precision p, zm_error *err)
 
 static zm_status dit_block(zm_bench *b, zm_error *err)
 {
-    zm_status s = dit_block_in(b, ZM_PRECISION_F32, err);
-    return s || !zm_precision_runs(ZM_PRECISION_INT8) ? s : dit_block_in(b, ZM_PRECISION_INT8, err);
+    zm_status s = ZM_OK;
+    for (int p = ZM_PRECISION_F32; !s && p < ZM_PRECISION_COUNT; p++)
+        if (zm_bench_wants(b, (zm_precision)p))
+            s = dit_block_in(b, (zm_precision)p, err);
+    return s;
 }
 
 static zm_status text_encode(zm_bench *b, zm_error *err)
@@ -371,7 +381,7 @@ static zm_status run_clip(void *user, zm_error *err)
 static zm_status generate(zm_bench *b, zm_error *err)
 {
     zm_model *m;
-    clip c = {.r = {.prompt = "a red ball bounces on the grass"}};
+    clip c = {.r = {.prompt = "a red ball bounces on the grass", .precision = b->only}};
     double seconds;
     if (!b->model)
         return zm_fail(err, ZM_E_MISSING, "the bundled model is not beside the program");
@@ -387,7 +397,7 @@ static zm_status generate(zm_bench *b, zm_error *err)
         char shape[112];
         snprintf(shape, sizeof shape, "%d frames of %dx%d, %d steps, guidance %g", c.r.frames, c.r.width, c.r.height,
                  c.r.steps, c.r.guidance);
-        zm_bench_keep(b, "generate", "f32", seconds, 0, shape);
+        zm_bench_keep(b, "generate", zm_precision_name(b->only), seconds, 0, shape);
     }
     zm_generator_free(c.g);
     zm_model_close(m);

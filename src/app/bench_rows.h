@@ -3,6 +3,7 @@
 #ifndef ZM_APP_BENCH_ROWS_H
 #define ZM_APP_BENCH_ROWS_H
 
+#include "backend/backend.h"
 #include "format/json.h"
 #include "model/dit.h"
 #include "model/text_encoder.h"
@@ -30,6 +31,7 @@ typedef struct zm_bench {
     int64_t batch;       /* of the training step */
     int64_t bands;       /* of decoding */
     const char *picture; /* of bench scaling; NULL: none */
+    zm_precision only;   /* rows of this one where a name has several; ZM_PRECISION_F32: of every one that runs here */
     bool nodes;          /* print where each graph's time goes */
     const char *model;   /* directory whose clip is made, or NULL */
     zm_json sizes;
@@ -43,6 +45,9 @@ typedef struct zm_bench {
 
 /* Add a row; flops of one run, 0 where nothing is counted.  dtype and name are borrowed for good. */
 void zm_bench_keep(zm_bench *b, const char *name, const char *dtype, double seconds, double flops, const char *shape);
+
+/* Whether rows of this precision are asked for, and run on this device. */
+bool zm_bench_wants(const zm_bench *b, zm_precision p);
 
 typedef struct zm_bench_case {
     const char *name, *alias; /* alias may be NULL */

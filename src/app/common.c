@@ -194,16 +194,47 @@ int zm_args_parse(int argc, char **argv, const zm_arg *args, int n_args, const c
     return n;
 }
 
-int zm_app_device(const char *command, const char *name, bool exact)
+int zm_app_device(const char *command, const char *name, zm_app_work work)
 {
+#define WORD(name, device, bf16, precision, what) " " name
+    static const char known[] = ZM_DEVICE_TABLE(WORD);
+#undef WORD
     zm_error err = {0};
-    zm_device device = ZM_DEVICE_CPU;
-    bool plain = name && !strcmp(name, "cuda-f32");
-    if (name && !zm_device_parse(&device, plain ? "cuda" : name)) {
-        fprintf(stderr, "zouma %s: there is no device %s; cpu, cuda and cuda-f32 are devices\n", command, name);
+    const zm_device_row *row = zm_device_find(name ? name : "cpu");
+    if (!row) {
+        fprintf(stderr, "zouma %s: there is no device %s; known are:%s\n", command, name, known);
         return 2;
     }
-    return zm_backend_use(device, !exact && !plain, &err) ? zm_app_report(command, &err) : 0;
+    if (work != ZM_APP_CLIPS && row->precision != ZM_PRECISION_F32) {
+        fprintf(stderr, "zouma %s: --device %s is for making clips: %s; --device cuda does this\n", command, name,
+                work == ZM_APP_TRAINS ? "gradients need more than 8 bits" : "what is compared here is f32");
+        return 2;
+    }
+    return zm_backend_use(row->device, row->bf16 && work != ZM_APP_EXACT, &err) ? zm_app_report(command, &err) : 0;
+}
+
+int zm_app_precision(const char *command, const char *name, const char *device, zm_precision *out)
+{
+#define WORD(code, name) " " name
+    static const char known[] = ZM_PRECISION_TABLE(WORD);
+#undef WORD
+    zm_error err = {0};
+    const zm_device_row *row = zm_device_find(device ? device : "cpu");
+    *out = row ? row->precision : ZM_PRECISION_F32;
+    if (name && !zm_precision_parse(out, name)) {
+        fprintf(stderr, "zouma %s: there is no precision \"%s\"; known are:%s\n", command, name, known);
+        return 2;
+    }
+    if (name && row && row->precision != ZM_PRECISION_F32 && *out != row->precision) {
+        fprintf(stderr, "zouma %s: --device %s and --precision %s are two precisions; give one\n", command, device,
+                name);
+        return 2;
+    }
+    if (zm_precision_check(*out, &err)) {
+        fprintf(stderr, "zouma %s: %s\n", command, err.text);
+        return 2;
+    }
+    return 0;
 }
 
 int64_t zm_app_seed(void)

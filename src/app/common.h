@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "backend/backend.h"
 #include "base/error.h"
 
 typedef enum { ZM_ARG_FLAG, ZM_ARG_STR, ZM_ARG_INT, ZM_ARG_FLOAT, ZM_ARG_SIZE, ZM_ARG_LIST } zm_arg_type;
@@ -37,12 +38,19 @@ int zm_args_parse(int argc, char **argv, const zm_arg *args, int n_args, const c
 /* Print "zouma NAME: SENTENCE" to stderr and return the exit status that belongs to the error (2 usage, else 1). */
 int zm_app_report(const char *command, const zm_error *err);
 
-/* Run graphs where --device says: "cpu", "cuda" (operands of products rounded to bf16, or not when `exact`), "cuda-f32"
- * (never).  NULL: the CPU.  0, or the exit status after printing what is wrong: 2 no such name, 1 no such device here. */
-int zm_app_device(const char *command, const char *name, bool exact);
+/* What a command does on its device: clips, which may run in any precision; training, whose gradients want more than 8
+ * bits; or comparing with exact numbers, for which products are f32 whatever the device's name says. */
+typedef enum { ZM_APP_CLIPS, ZM_APP_TRAINS, ZM_APP_EXACT } zm_app_work;
+/* Run graphs where --device says (ZM_DEVICE_TABLE).  NULL: the CPU.  0, or the exit status after printing what is wrong:
+ * 2 no such name, or none for this work; 1 no such device here. */
+int zm_app_device(const char *command, const char *name, zm_app_work work);
+/* The precision of clips, once the device is there: the one that --precision names (NULL: none), or that comes with the
+ * device.  0, or 2 after printing that there is none of that name, or that it does not run on this device. */
+int zm_app_precision(const char *command, const char *name, const char *device, zm_precision *out);
+#define ZM_APP_DEVICE_HELP(name, device, bf16, precision, what) name what "; "
 #define ZM_ARG_DEVICE(to)                                                                                              \
     {                                                                                                                  \
-        "--device", 0, ZM_ARG_STR, to, 0, 0, "NAME", "cpu, cuda, or cuda-f32: without bf16 [cpu]"                      \
+        "--device", 0, ZM_ARG_STR, to, 0, 0, "NAME", ZM_DEVICE_TABLE(ZM_APP_DEVICE_HELP) "[cpu]"                       \
     }
 
 /* A seed for a run that was given none. */

@@ -235,10 +235,8 @@ int zm_cmd_eval(int argc, char **argv)
         fprintf(stderr, "zouma eval: --ceiling needs scenes of the world; prompts of a file have none\n");
         return 2;
     }
-    if (o.precision && !zm_precision_parse(&o.in, o.precision)) {
-        fprintf(stderr, "zouma eval: there is no precision \"%s\"; f32 and int8 can be chosen\n", o.precision);
+    if (zm_app_precision("eval", o.precision, NULL, &o.in))
         return 2;
-    }
     char *model = o.ceiling ? NULL : n ? strdup(words[0]) : zm_model_bundled();
     if (!model && !o.ceiling) {
         fprintf(stderr, "zouma eval: the bundled model is not beside the program; name a model directory\n");

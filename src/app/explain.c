@@ -26,6 +26,7 @@ typedef struct options {
     int64_t frames, steps, seed, threads, pictures;
     double fps, guidance, shift;
     zm_model_files files;
+    zm_precision in; /* of the device */
     bool json, quiet;
     size_t limit; /* bytes of --memory; 0: what the system can spare */
 } options;
@@ -215,6 +216,7 @@ static zm_status explain(job *j, zm_error *err)
                     .guidance = o->guidance,
                     .shift = o->shift,
                     .solver = o->solver,
+                    .precision = o->in,
                     .seed = (uint64_t)o->seed};
     zm_explain_options how = {.memory = o->limit, .views = (int)o->pictures};
     zm_watch w = {.user = j,
@@ -284,9 +286,11 @@ static int run(options *o)
         fprintf(stderr, "zouma explain: --memory %s is not a size; 8G and 512M are\n", o->memory);
         return 2;
     }
-    int device = zm_app_device("explain", o->device, false);
-    if (device)
-        return device;
+    int wrong = zm_app_device("explain", o->device, ZM_APP_CLIPS);
+    if (!wrong)
+        wrong = zm_app_precision("explain", NULL, o->device, &o->in);
+    if (wrong)
+        return wrong;
 #ifdef _OPENMP
     if (o->threads)
         omp_set_num_threads((int)o->threads);

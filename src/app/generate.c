@@ -360,10 +360,6 @@ static int run(options *o)
         fprintf(stderr, "zouma generate: %s\n", wrong);
         return 2;
     }
-    if (o->precision && !zm_precision_parse(&o->in, o->precision)) {
-        fprintf(stderr, "zouma generate: there is no precision \"%s\"; f32 and int8 can be chosen\n", o->precision);
-        return 2;
-    }
     if (o->interval && !interval_of(o)) {
         fprintf(stderr,
                 "zouma generate: --guidance-interval %s is not two noise levels from 0 to 1; 0.2-0.9 would be\n",
@@ -380,14 +376,11 @@ static int run(options *o)
         fprintf(stderr, "zouma generate: --memory %s is not a size; 8G and 512M are\n", o->memory);
         return 2;
     }
-    int device = zm_app_device("generate", o->device, false);
-    if (device)
-        return device;
-    if (!zm_precision_runs(o->in)) {
-        fprintf(stderr, "zouma generate: --precision %s runs on the CPU only; leave it away with --device %s\n",
-                o->precision, o->device);
-        return 2;
-    }
+    int wrong_way = zm_app_device("generate", o->device, ZM_APP_CLIPS);
+    if (!wrong_way)
+        wrong_way = zm_app_precision("generate", o->precision, o->device, &o->in);
+    if (wrong_way)
+        return wrong_way;
 #ifdef _OPENMP
     if (o->threads)
         omp_set_num_threads((int)o->threads);
@@ -455,7 +448,7 @@ int zm_cmd_generate(int argc, char **argv)
         {"--quality", 0, ZM_ARG_STR, &o.quality, 0, 0, "NAME",
          "best, good or draft: how many steps may be told from the last ones; fast: few steps, where the model learnt them; see zouma bench quality [best]"},
         {"--precision", 0, ZM_ARG_STR, &o.precision, 0, 0, "NAME",
-         "f32 or int8: linear maps and convolutions on bytes, faster for a little of the picture [f32]"},
+         "f32 or, faster for a little of the picture, int8: linear maps and convolutions on bytes; fp8: see --device [f32]"},
         {"--shift", 0, ZM_ARG_FLOAT, &o.shift, 0.01, 1000, "S", "of the noise schedule"},
         {"--scale", 0, ZM_ARG_INT, &o.scale, 1, 64, "N",
          "enlarge the written picture; 1 keeps the model's own size [to a watchable size]"},

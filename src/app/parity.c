@@ -32,7 +32,7 @@ int zm_cmd_parity(int argc, char **argv)
                           "Recompute directories of reference tensors and compare, always in f32.");
     if (n < 0)
         return n == -2 ? 0 : 2;
-    int status = zm_app_device("parity", device, true);
+    int status = zm_app_device("parity", device, ZM_APP_EXACT);
     if (status)
         return status;
     zm_error err = {0};

@@ -219,9 +219,12 @@ static zm_status plan(const options *o, zm_model_config *c, zm_error *err)
                            .guided = o->guidance != 1};
     if (o->precision && !zm_precision_parse(&r.precision, o->precision))
         return zm_fail(err, ZM_E_USAGE, "--precision %s is none of f32, int8", o->precision);
+    zm_status s = zm_precision_check(r.precision, err);
+    if (s)
+        return s;
     int steps = o->steps ? (int)o->steps : c->sampling.steps;
     answer a = {0};
-    zm_status s = check_size(&r, c, err);
+    s = check_size(&r, c, err);
     if (s)
         return s;
     a.peak = zm_measure_sgemm_peak(1);

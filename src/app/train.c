@@ -88,7 +88,7 @@ int zm_cmd_train(int argc, char **argv)
         sets[n_sets++] = one;
     for (int i = 1; i < n; i++)
         sets[n_sets++] = words[i];
-    int status = zm_app_device("train", device, false);
+    int status = zm_app_device("train", device, ZM_APP_TRAINS);
     if (status)
         return status;
     zm_app_catch_signals();

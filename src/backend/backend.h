@@ -7,16 +7,45 @@
 
 typedef struct zm_exec zm_exec;
 
-/* Of linear maps and convolutions on the CPU: int8 runs them on bytes where this is faster and loses little (cpu/int8_node.h has
- * the rule).  Their weights are quantised in zm_exec_new, once: they must be there then and not change afterwards. */
-typedef enum { ZM_PRECISION_F32, ZM_PRECISION_INT8 } zm_precision;
-const char *zm_precision_name(zm_precision p); /* "f32", "int8" */
+/* Of products with weights, where this is faster and loses little (coarse.h has the rule).  One row each: enum, name.
+ *  - int8, on the CPU: linear maps and convolutions on bytes.  Their weights are quantised in zm_exec_new, once: they must
+ *    be there then and not change afterwards.
+ *  - fp8, on a card beside bf16: linear maps on 8-bit floats (cuda/fp8.h).  Weights are quantised in the first run, and
+ *    after zm_backend_changed again. */
+#define ZM_PRECISION_TABLE(X)                                                                                          \
+    X(ZM_PRECISION_F32, "f32")                                                                                         \
+    X(ZM_PRECISION_INT8, "int8")                                                                                       \
+    X(ZM_PRECISION_FP8, "fp8")
+typedef enum {
+#define ZM_PRECISION_ENUM(code, name) code,
+    ZM_PRECISION_TABLE(ZM_PRECISION_ENUM)
+#undef ZM_PRECISION_ENUM
+        ZM_PRECISION_COUNT
+} zm_precision;
+const char *zm_precision_name(zm_precision p);
 bool zm_precision_parse(zm_precision *out, const char *name);
-/* Whether the default device runs graphs in it: a card has its own ways (zm_backend_use), not int8. */
+/* Whether the default device runs graphs in it.  ZM_E_UNSUPPORTED: one sentence says what would. */
+ZM_MUST zm_status zm_precision_check(zm_precision p, zm_error *err);
 bool zm_precision_runs(zm_precision p);
 
 /* Where a graph runs.  The default is the CPU until zm_backend_use says otherwise. */
 typedef enum { ZM_DEVICE_DEFAULT, ZM_DEVICE_CPU, ZM_DEVICE_CUDA } zm_device;
+
+/* One row for each name that people give a device and its arithmetic: name, device, whether operands of products are
+ * rounded to bf16, precision, and what help says of it. */
+#define ZM_DEVICE_TABLE(X)                                                                                             \
+    X("cpu", ZM_DEVICE_CPU, false, ZM_PRECISION_F32, "")                                                               \
+    X("cuda", ZM_DEVICE_CUDA, true, ZM_PRECISION_F32, ": products of bf16")                                            \
+    X("cuda-f32", ZM_DEVICE_CUDA, false, ZM_PRECISION_F32, ": without bf16")                                           \
+    X("cuda-fp8", ZM_DEVICE_CUDA, true, ZM_PRECISION_FP8, ": linear maps of clips on 8-bit floats")
+typedef struct zm_device_row {
+    const char *name;
+    zm_device device;
+    bool bf16;
+    zm_precision precision; /* of clips; what else runs graphs has F32 only */
+} zm_device_row;
+/* NULL: no device has that name. */
+const zm_device_row *zm_device_find(const char *name);
 
 typedef struct zm_exec_options {
     zm_device device;
@@ -33,7 +62,7 @@ typedef struct zm_exec_options {
 /* What running a graph takes, known without allocating it. */
 typedef struct zm_exec_size {
     size_t work;   /* planned memory and the kernels' scratch */
-    size_t kept;   /* weights that kernels keep in a form of their own (int8); beside `work` */
+    size_t kept;   /* weights that kernels keep in a form of their own (int8, fp8); beside `work` */
     size_t mapped; /* external leaves that may stay in their files (those without data count as mapped) */
     size_t window; /* the least resident_bytes that works: the largest leaf with the one that follows it */
 } zm_exec_size;
@@ -42,7 +71,7 @@ ZM_MUST zm_status zm_exec_measure(zm_exec_size *out, zm_graph *g, const zm_exec_
 
 /* Plan memory for g (finished, borrowed until free), choose a kernel for every node and prepare it.
  * ZM_E_NOMEM: the plan does not fit in memory; ZM_E_MISSING: a weight that int8 wants now has no data;
- * ZM_E_UNSUPPORTED: the device does not run this precision.
+ * ZM_E_UNSUPPORTED: the device does not run this precision (zm_precision_check).
  * opt NULL: defaults. */
 ZM_MUST zm_status zm_exec_new(zm_exec **out, zm_graph *g, const zm_exec_options *opt, zm_error *err);
 void zm_exec_free(zm_exec *x);
@@ -64,10 +93,10 @@ void zm_exec_profile(zm_exec *x, double *seconds);
  * ZM_E_UNSUPPORTED: there is no such device here; the sentence says what is missing. */
 ZM_MUST zm_status zm_backend_use(zm_device device, bool bf16, zm_error *err);
 zm_device zm_backend_device(void);
-/* "cpu", "cuda"; false: no device has that name. */
-bool zm_device_parse(zm_device *out, const char *name);
 /* A sentence part for reports: "cpu" or the name of the card. */
 const char *zm_backend_name(void);
+/* Libraries that it works with, for reports: "cuBLASLt, cuDNN 9.19.0", "no cuBLASLt, no cuDNN"; "" on the CPU. */
+const char *zm_backend_libraries(void);
 /* What its products of f32 are computed in: "f32" or "bf16". */
 const char *zm_backend_arithmetic(void);
 /* Bytes of the default device that are free; 0 on the CPU, which base/mapfile.h knows. */

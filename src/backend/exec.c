@@ -2,8 +2,6 @@
  * SPDX-License-Identifier: MIT */
 #include "backend/exec.h"
 
-#include <string.h>
-
 #include "backend/cuda/device.h"
 
 static zm_device standing = ZM_DEVICE_CPU;
@@ -27,15 +25,14 @@ zm_device zm_backend_device(void)
     return standing;
 }
 
-bool zm_device_parse(zm_device *out, const char *name)
-{
-    *out = !strcmp(name, "cpu") ? ZM_DEVICE_CPU : !strcmp(name, "cuda") ? ZM_DEVICE_CUDA : ZM_DEVICE_DEFAULT;
-    return *out != ZM_DEVICE_DEFAULT;
-}
-
 const char *zm_backend_name(void)
 {
     return standing == ZM_DEVICE_CUDA ? zm_cuda_name() : "cpu";
+}
+
+const char *zm_backend_libraries(void)
+{
+    return standing == ZM_DEVICE_CUDA ? zm_cuda_libraries() : "";
 }
 
 const char *zm_backend_arithmetic(void)
@@ -43,9 +40,23 @@ const char *zm_backend_arithmetic(void)
     return standing == ZM_DEVICE_CUDA && zm_cuda_compute() == ZM_BF16 ? "bf16" : "f32";
 }
 
+zm_status zm_precision_check(zm_precision p, zm_error *err)
+{
+    bool card = standing == ZM_DEVICE_CUDA;
+    if (p == ZM_PRECISION_INT8 && card)
+        return zm_fail(err, ZM_E_UNSUPPORTED,
+                       "%s runs on the CPU only; on a card products are of bf16 (--device cuda), f32 (cuda-f32) or "
+                       "8-bit floats (cuda-fp8)",
+                       zm_precision_name(p));
+    if (p == ZM_PRECISION_FP8 && !(card && zm_cuda_compute() == ZM_BF16))
+        return zm_fail(err, ZM_E_UNSUPPORTED, "%s runs on a card only, beside bf16: --device cuda-fp8%s",
+                       zm_precision_name(p), card ? "" : "; the CPU's own is int8");
+    return ZM_OK;
+}
+
 bool zm_precision_runs(zm_precision p)
 {
-    return p == ZM_PRECISION_F32 || standing == ZM_DEVICE_CPU;
+    return !zm_precision_check(p, NULL);
 }
 
 size_t zm_backend_room(void)

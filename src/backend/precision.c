@@ -1,10 +1,19 @@
-/* Names of the precisions a graph can run in.
+/* Names of the precisions a graph can run in, and of the devices that it can run on.
  * SPDX-License-Identifier: MIT */
 #include <string.h>
 
 #include "backend/backend.h"
 
-static const char *const names[] = {[ZM_PRECISION_F32] = "f32", [ZM_PRECISION_INT8] = "int8"};
+static const char *const names[] = {
+#define NAME(code, name) [code] = name,
+    ZM_PRECISION_TABLE(NAME)
+#undef NAME
+};
+static const zm_device_row devices[] = {
+#define ROW(name, device, bf16, precision, what) {name, device, bf16, precision},
+    ZM_DEVICE_TABLE(ROW)
+#undef ROW
+};
 
 const char *zm_precision_name(zm_precision p)
 {
@@ -19,4 +28,12 @@ bool zm_precision_parse(zm_precision *out, const char *name)
             return true;
         }
     return false;
+}
+
+const zm_device_row *zm_device_find(const char *name)
+{
+    for (size_t i = 0; i < sizeof devices / sizeof *devices; i++)
+        if (!strcmp(devices[i].name, name))
+            return &devices[i];
+    return NULL;
 }

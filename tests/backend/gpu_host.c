@@ -13,10 +13,11 @@
 enum { HELD_MAX = 4096, LINES_MAX = 100000 };
 
 typedef struct line { /* of a record */
-    bool is_product;
+    enum { KERNEL, PRODUCT, CONVOLUTION } kind;
     zm_gpu_kernel kernel;
     zm_gpu_node node;
     zm_gpu_product product;
+    zm_gpu_convolution convolution;
 } line;
 
 typedef struct record {
@@ -32,10 +33,13 @@ static struct {
     } held[HELD_MAX];
     int n;
     size_t bytes, most;
+    zm_gpu_host_e4m3_kind e4m3;
+    zm_gpu_host_conv_kind conv;
+    bool convolved;    /* since the kind was set */
     bool pieces, open; /* open: the host may touch the device's memory, which is quicker */
     record *recording;
     zm_gpu_host_counts count;
-} dev;
+} dev = {.e4m3 = ZM_GPU_HOST_E4M3_SCALED};
 
 static void protect(bool open)
 {
@@ -152,6 +156,8 @@ static zm_status launch(zm_gpu *g, zm_gpu_kernel k, const zm_gpu_node *n, zm_err
 
 static double value(const void *at, zm_dtype t, int64_t i)
 {
+    if (t == ZM_F8_E4M3)
+        return zm_f8_e4m3_to_f32(((const uint8_t *)at)[i]);
     return t == ZM_BF16 ? zm_bf16_to_f32(((const uint16_t *)at)[i]) : ((const float *)at)[i];
 }
 
@@ -165,6 +171,10 @@ static void multiply(const zm_gpu_product *p)
                     sum += value(p->a, p->type, z * p->step_a + (p->ta ? k * p->lda + i : i * p->lda + k)) *
                            value(p->b, p->type, z * p->step_b + (p->tb ? j * p->ldb + k : k * p->ldb + j));
                 float *c = p->c + z * p->step_c + i * p->ldc + j;
+                if (p->scale_a)
+                    sum *= p->scale_a[i];
+                if (p->scale_b)
+                    sum *= p->scale_b[j];
                 *c = (float)(p->alpha * sum + (p->beta != 0 ? p->beta * *c : 0));
             }
 }
@@ -177,13 +187,74 @@ static zm_status product(zm_gpu *g, const zm_gpu_product *p, bool *finished, zm_
     if (dev.pieces)
         return zm_fail(err, ZM_E_UNSUPPORTED, "no library");
     ZM_ASSERT(holds(p->a, 1) && holds(p->b, 1) && holds(p->c, 1) && (!p->bias || holds(p->bias, 1)));
+    zm_gpu_product q = *p;
+    if (p->type == ZM_F8_E4M3) {
+        ZM_ASSERT(p->tb && !p->ta && p->batch == 1 && p->k % 16 == 0 && !p->bias && !p->act && holds(p->scale_a, 1));
+        if (dev.e4m3 == ZM_GPU_HOST_E4M3_NONE)
+            return zm_fail(err, ZM_E_UNSUPPORTED, "no products of e4m3");
+        *finished = dev.e4m3 == ZM_GPU_HOST_E4M3_SCALED && p->scale_b;
+        dev.count.e4m3_products++;
+        if (!*finished)
+            q.scale_a = q.scale_b = NULL;
+    }
     dev.count.products++;
     if (dev.recording) {
-        keep(&(line){.is_product = true, .product = *p});
+        keep(&(line){.kind = PRODUCT, .product = q});
         return ZM_OK;
     }
     protect(true);
-    multiply(p);
+    multiply(&q);
+    protect(false);
+    return ZM_OK;
+}
+
+static double window_sum(const zm_gpu_convolution *p, int64_t b, const int64_t *at, int64_t o)
+{
+    double sum = 0;
+    for (int64_t f = 0; f < p->kernel[0]; f++)
+        for (int64_t h = 0; h < p->kernel[1]; h++)
+            for (int64_t w = 0; w < p->kernel[2]; w++) {
+                int64_t x = (b * p->in[0] + at[0] * p->stride[0] + f) * p->in[1] + at[1] * p->stride[1] + h;
+                int64_t tap = ((o * p->kernel[0] + f) * p->kernel[1] + h) * p->kernel[2] + w;
+                x = x * p->in[2] + at[2] * p->stride[2] + w;
+                for (int64_t c = 0; c < p->c; c++)
+                    sum += value(p->x, ZM_BF16, x * p->c + c) * value(p->w, ZM_BF16, tap * p->c + c);
+            }
+    return sum;
+}
+
+static void convolve_(const zm_gpu_convolution *p)
+{
+    int64_t places = p->out[0] * p->out[1] * p->out[2];
+    for (int64_t i = 0; i < p->batch * places; i++) {
+        const int64_t at[3] = {i % places / (p->out[1] * p->out[2]), i / p->out[2] % p->out[1], i % p->out[2]};
+        for (int64_t o = 0; o < p->o; o++)
+            p->y[i * p->o + o] = (float)(window_sum(p, i / places, at, o) + (p->bias ? (double)p->bias[o] : 0));
+    }
+}
+
+static zm_status convolve(zm_gpu *g, const zm_gpu_convolution *p, bool *finished, zm_error *err)
+{
+    (void)g;
+    zm_gpu_convolution q = *p;
+    *finished = dev.conv != ZM_GPU_HOST_CONV_SUMS;
+    for (int i = 0; i < 3; i++)
+        ZM_ASSERT(p->in[i] == (p->out[i] - 1) * p->stride[i] + p->kernel[i]);
+    if (dev.conv == ZM_GPU_HOST_CONV_NONE || (dev.conv == ZM_GPU_HOST_CONV_ONCE && dev.convolved))
+        return zm_fail(err, ZM_E_UNSUPPORTED, "no convolutions");
+    if (!p->x)
+        return ZM_OK;
+    dev.convolved = true;
+    ZM_ASSERT(holds(p->x, 1) && holds(p->w, 1) && holds(p->y, 1) && (!p->bias || holds(p->bias, 1)));
+    dev.count.convolutions++;
+    if (!*finished)
+        q.bias = NULL;
+    if (dev.recording) {
+        keep(&(line){.kind = CONVOLUTION, .convolution = q});
+        return ZM_OK;
+    }
+    protect(true);
+    convolve_(&q);
     protect(false);
     return ZM_OK;
 }
@@ -221,8 +292,10 @@ static zm_status replay(zm_gpu *g, void *r, zm_error *err)
     dev.count.replays++;
     protect(true);
     for (int i = 0; i < of->n; i++)
-        if (of->line[i].is_product)
+        if (of->line[i].kind == PRODUCT)
             multiply(&of->line[i].product);
+        else if (of->line[i].kind == CONVOLUTION)
+            convolve_(&of->line[i].convolution);
         else
             zm_gpu_host_kernel(of->line[i].kernel)(&of->line[i].node);
     protect(false);
@@ -252,6 +325,7 @@ static const zm_gpu_fns fns = {
     .get = get,
     .launch = launch,
     .product = product,
+    .convolve = convolve,
     .wait = wait_,
     .record_begin = record_begin,
     .record_end = record_end,
@@ -268,6 +342,17 @@ void zm_gpu_host_install(int pieces)
     dev.gpu = (zm_gpu){.fns = &fns, .name = "the host", .total_bytes = (size_t)1 << 34};
     zm_cuda_install(&dev.gpu, false, pieces == 1 ? 4096 : 0);
     ZM_ASSERT(!zm_backend_use(ZM_DEVICE_CUDA, false, &err));
+}
+
+void zm_gpu_host_e4m3(zm_gpu_host_e4m3_kind kind)
+{
+    dev.e4m3 = kind;
+}
+
+void zm_gpu_host_convolves(zm_gpu_host_conv_kind kind)
+{
+    dev.conv = kind;
+    dev.convolved = false;
 }
 
 zm_gpu_host_counts zm_gpu_host_count(void)

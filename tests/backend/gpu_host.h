@@ -8,9 +8,21 @@
 /* Make it the process's CUDA device.  pieces 1: products come from the kernel, and scratch is small, so that scores and
  * windows are done piece by piece; 2: the host may touch its memory, which long tests need. */
 void zm_gpu_host_install(int pieces);
+/* What its library makes of products of e4m3: nothing, sums whose scales are left to a kernel, or all (the default). */
+typedef enum { ZM_GPU_HOST_E4M3_NONE, ZM_GPU_HOST_E4M3_SUMS, ZM_GPU_HOST_E4M3_SCALED } zm_gpu_host_e4m3_kind;
+void zm_gpu_host_e4m3(zm_gpu_host_e4m3_kind kind);
+/* Its library's convolutions: none (the default), sums whose bias is left to a kernel, all, or one
+ * and then none. */
+typedef enum {
+    ZM_GPU_HOST_CONV_NONE,
+    ZM_GPU_HOST_CONV_SUMS,
+    ZM_GPU_HOST_CONV_ALL,
+    ZM_GPU_HOST_CONV_ONCE
+} zm_gpu_host_conv_kind;
+void zm_gpu_host_convolves(zm_gpu_host_conv_kind kind);
 /* Counts since the start, for tests of who copies and launches when. */
 typedef struct zm_gpu_host_counts {
-    int launches, products, puts, gets, replays, allocations;
+    int launches, products, e4m3_products, convolutions, puts, gets, replays, allocations;
     size_t put_bytes, get_bytes;
 } zm_gpu_host_counts;
 zm_gpu_host_counts zm_gpu_host_count(void);

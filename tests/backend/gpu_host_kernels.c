@@ -6,6 +6,7 @@
 #include "backend/cuda/conv.cu"
 #include "backend/cuda/elementwise.cu"
 #include "backend/cuda/flash.cu"
+#include "backend/cuda/fp8.cu"
 #include "backend/cuda/layout.cu"
 #include "backend/cuda/lookup.cu"
 #include "backend/cuda/norm.cu"

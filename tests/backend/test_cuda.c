@@ -253,8 +253,8 @@ static void refuses_int8(void)
 int main(void)
 {
     zm_error err = {0};
-    zm_device d;
-    tap_ok(zm_device_parse(&d, "cuda") && d == ZM_DEVICE_CUDA && !zm_device_parse(&d, "gpu"), "devices have names");
+    const zm_device_row *d = zm_device_find("cuda");
+    tap_ok(d && d->device == ZM_DEVICE_CUDA && d->bf16 && !zm_device_find("gpu"), "devices have names");
     zm_gpu *real;
     if (zm_gpu_open(&real, &err))
         tap_ok(strlen(err.text) > 40 && strstr(err.text, "cpu"), "without a card one sentence says so: %s", err.text);

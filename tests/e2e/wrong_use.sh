@@ -24,6 +24,9 @@ refuses "a size that is none" 2 "--size is \"32by32\"" "$out" make "a ball" --si
 refuses "a memory that is none" 2 "--memory lots is not a size" "$out" make "a ball" --memory lots
 refuses "two prompts" 2 "one argument too many" "$out" make a ball
 refuses "a device that is not there" 2 "device" "$out" make "a ball" --device quantum
+refuses "8-bit floats without a card" 2 "runs on a card only" "$out" make "a ball" --precision fp8
+refuses "training on 8-bit floats" 2 "gradients need more" "" "$zouma" train models/toybox/train/dit.yaml --device cuda-fp8
+refuses "comparing on 8-bit floats" 2 "compared here is f32" "" "$zouma" parity . --device cuda-fp8
 refuses "world without a place" 2 "where to" "" "$zouma" world
 refuses "world without sense" 2 "split" "$dir/w" "$zouma" world "$dir/w" --split sideways
 refuses "train without configuration" 2 "which configuration" "" "$zouma" train

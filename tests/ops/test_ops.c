@@ -253,12 +253,13 @@ int main(int argc, char **argv)
     zm_gpu_host_install(ZM_TEST_GPU);
 #else
     const char *device = getenv("ZM_TEST_DEVICE");
-    zm_device kind = ZM_DEVICE_CPU;
+    const zm_device_row *row = zm_device_find(device ? device : "cpu");
     zm_error none = {0};
-    if (device && (!zm_device_parse(&kind, device) || zm_backend_use(kind, false, &none))) {
+    if (device && (!row || zm_backend_use(row->device, false, &none))) {
         printf("Bail out! %s: %s\n", device, none.text);
         return 1;
     }
+    printf("# %s with: %s\n", zm_backend_name(), zm_backend_libraries());
 #endif
     for (const zm_op *const *op = zm_ops; *op; op++) {
         if (argc > 1 && strcmp(argv[1], (*op)->name))

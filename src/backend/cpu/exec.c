@@ -93,6 +93,9 @@ static zm_status prepare(cpu_exec **out, zm_graph *g, const zm_exec_options *opt
 {
     *out = NULL;
     int n = zm_graph_size(g);
+    if (opt && opt->precision == ZM_PRECISION_FP8)
+        return zm_fail(err, ZM_E_UNSUPPORTED, "%s runs on a card only (--device cuda-fp8); the CPU's own is int8",
+                       zm_precision_name(opt->precision));
     cpu_exec *x = calloc(1, sizeof *x);
     if (!x)
         return zm_fail(err, ZM_E_NOMEM, "out of memory for running a graph");

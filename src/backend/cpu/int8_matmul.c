@@ -3,14 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/coarse.h"
 #include "backend/cpu/int8_node.h"
 #include "backend/cpu/simd.h"
 #include "backend/cpu/widen.h"
 #include "ops/matmul.h"
 
 enum {
-    ROWS_LEAST = 64,
-    SIDE_LEAST = 256,
     CHUNK_BYTES = 8 << 20, /* of activations as bytes, at a time */
     CHUNK_ROWS = 64        /* for each thread, at least */
 };
@@ -31,15 +30,9 @@ static const char *decline(const zm_tensor *node)
 {
     const zm_tensor *b = node->in[1];
     const char *why = zm_int8_decline(node);
-    if (why)
-        return why;
-    if (node->attr.i[0] || !node->attr.i[1] || b->shape.rank != 2)
-        return "no linear map";
-    if (rows_of_node(node) < ROWS_LEAST)
-        return "few rows";
-    if (b->shape.dim[0] < SIDE_LEAST || b->shape.dim[1] < SIDE_LEAST || b->shape.dim[1] > ZM_INT8_K_MAX)
-        return "a narrow map";
-    return NULL;
+    if (!why)
+        why = zm_coarse_linear(node);
+    return !why && b->shape.dim[1] > ZM_INT8_K_MAX ? "sums too long for 32 bits" : why;
 }
 
 typedef struct bytes {

@@ -5,16 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/coarse.h"
 #include "base/arena.h"
 
 const char *zm_int8_decline(const zm_tensor *node)
 {
-    const zm_tensor *w = node->in[1];
     if (zm_int8_isa_best() == &zm_int8_plain)
         return "no instructions for products of bytes";
-    if (w->leaf != ZM_EXTERNAL || w->needs_grad)
-        return "b is no weight";
-    return NULL;
+    return zm_coarse_weight(node);
 }
 
 size_t zm_int8_keeps(const void *state)

@@ -1,5 +1,8 @@
 /* Matrix products by cuBLASLt, opened when the program runs.
  *
+ * Products of e4m3 come without bias and act (fp8.c); their scales are the library's where it has a factor for each row
+ * and column, and a kernel's of ours where not.  Its fast way of summing them, with fewer bits, stays off.
+ *
  * The library counts in columns: a row-major c = a b is its c^T = b^T a^T, so that its first operand is our b, its rows
  * are our columns and its bias, one number a row, is ours, one a column.
  * SPDX-License-Identifier: MIT */
@@ -35,7 +38,7 @@ typedef struct library {
 typedef struct shape {
     int64_t m, n, k, batch, lda, ldb, ldc, step_a, step_b, step_c;
     uint32_t align_a, align_b, align_c, align_bias;
-    int type, ta, tb, epilogue;
+    int type, ta, tb, epilogue, scaled;
 } shape;
 
 typedef struct choice {
@@ -109,7 +112,7 @@ static int epilogue_of(const zm_gpu_product *p)
     return CUBLASLT_EPILOGUE_DEFAULT;
 }
 
-static shape shape_of(const zm_gpu_product *p, int epilogue)
+static shape shape_of(const zm_gpu_product *p, int epilogue, bool scaled)
 {
     shape s;
     memset(&s, 0, sizeof s); /* it is compared and hashed byte by byte */
@@ -131,6 +134,7 @@ static shape shape_of(const zm_gpu_product *p, int epilogue)
     s.ta = p->ta;
     s.tb = p->tb;
     s.epilogue = epilogue;
+    s.scaled = scaled;
     return s;
 }
 
@@ -158,9 +162,32 @@ static cublasStatus_t layout(const library *l, cublasLtMatrixLayout_t *out, cuda
     return r;
 }
 
-static cublasStatus_t describe(const library *l, terms *t, const zm_gpu_product *p, int epilogue)
+/* A factor for each row of the library's result and each column, which are our columns and rows. */
+static cublasStatus_t describe_scales(const library *l, const terms *t, const zm_gpu_product *p)
 {
-    cudaDataType_t type = p->type == ZM_BF16 ? CUDA_R_16BF : CUDA_R_32F;
+    int32_t mode = CUBLASLT_MATMUL_MATRIX_SCALE_OUTER_VEC_32F;
+    const struct {
+        cublasLtMatmulDescAttributes_t key;
+        const void *value;
+        size_t bytes;
+    } set[] = {{CUBLASLT_MATMUL_DESC_A_SCALE_MODE, &mode, sizeof mode},
+               {CUBLASLT_MATMUL_DESC_B_SCALE_MODE, &mode, sizeof mode},
+               {CUBLASLT_MATMUL_DESC_A_SCALE_POINTER, &p->scale_b, sizeof p->scale_b},
+               {CUBLASLT_MATMUL_DESC_B_SCALE_POINTER, &p->scale_a, sizeof p->scale_a}};
+    cublasStatus_t r = CUBLAS_STATUS_SUCCESS;
+    for (int i = 0; !r && i < 4; i++)
+        r = l->cublasLtMatmulDescSetAttribute_(t->product, set[i].key, set[i].value, set[i].bytes);
+    return r;
+}
+
+static cudaDataType_t type_of(const zm_gpu_product *p)
+{
+    return p->type == ZM_F8_E4M3 ? CUDA_R_8F_E4M3 : p->type == ZM_BF16 ? CUDA_R_16BF : CUDA_R_32F;
+}
+
+static cublasStatus_t describe(const library *l, terms *t, const zm_gpu_product *p, int epilogue, bool scaled)
+{
+    cudaDataType_t type = type_of(p);
     cublasOperation_t turn_a = p->tb ? CUBLAS_OP_T : CUBLAS_OP_N, turn_b = p->ta ? CUBLAS_OP_T : CUBLAS_OP_N;
     cublasLtEpilogue_t e = (cublasLtEpilogue_t)epilogue;
     cublasStatus_t r = l->cublasLtMatmulDescCreate_(&t->product, CUBLAS_COMPUTE_32F, CUDA_R_32F);
@@ -172,6 +199,8 @@ static cublasStatus_t describe(const library *l, terms *t, const zm_gpu_product 
         r = l->cublasLtMatmulDescSetAttribute_(t->product, CUBLASLT_MATMUL_DESC_EPILOGUE, &e, sizeof e);
     if (!r && (e == CUBLASLT_EPILOGUE_BIAS || e == CUBLASLT_EPILOGUE_GELU_BIAS))
         r = l->cublasLtMatmulDescSetAttribute_(t->product, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &p->bias, sizeof p->bias);
+    if (!r && scaled)
+        r = describe_scales(l, t, p);
     if (!r)
         r = layout(l, &t->a, type, p->tb ? p->k : p->n, p->tb ? p->n : p->k, p->ldb, p, p->step_b);
     if (!r)
@@ -221,16 +250,16 @@ static void choose(zm_blas *b, choice *c, const terms *t)
     c->algo = found.algo;
 }
 
-/* false: the library has nothing for this product with this epilogue. */
-static bool attempt(zm_blas *b, void *stream, const zm_gpu_product *p, int epilogue)
+/* false: the library has nothing for this product with this epilogue, or with scales. */
+static bool attempt(zm_blas *b, void *stream, const zm_gpu_product *p, int epilogue, bool scaled)
 {
     terms t = {0};
-    shape s = shape_of(p, epilogue);
+    shape s = shape_of(p, epilogue, scaled);
     choice *c = choice_of(b, &s);
     if (c->known && !c->works)
         return false;
     bool done = false;
-    if (!describe(&b->call, &t, p, epilogue)) {
+    if (!describe(&b->call, &t, p, epilogue, scaled)) {
         float alpha = (float)p->alpha, beta = (float)p->beta;
         if (!c->known)
             choose(b, c, &t);
@@ -249,11 +278,11 @@ zm_status zm_blas_product(zm_blas *b, void *stream, const zm_gpu_product *p, boo
     *finished = false;
     if (p->batch > INT32_MAX)
         return zm_fail(err, ZM_E_UNSUPPORTED, "cuBLASLt takes no %lld products at once", (long long)p->batch);
-    if (epilogue != CUBLASLT_EPILOGUE_DEFAULT && attempt(b, stream, p, epilogue)) {
-        *finished = true;
-        return ZM_OK;
-    }
-    if (attempt(b, stream, p, CUBLASLT_EPILOGUE_DEFAULT))
+    if (p->type == ZM_F8_E4M3)
+        *finished = p->scale_b && attempt(b, stream, p, CUBLASLT_EPILOGUE_DEFAULT, true);
+    else if (epilogue != CUBLASLT_EPILOGUE_DEFAULT)
+        *finished = attempt(b, stream, p, epilogue, false);
+    if (*finished || attempt(b, stream, p, CUBLASLT_EPILOGUE_DEFAULT, false))
         return ZM_OK;
     return zm_fail(err, ZM_E_UNSUPPORTED, "cuBLASLt has no algorithm for [%lld,%lld] by [%lld,%lld]", (long long)p->m,
                    (long long)p->k, (long long)p->k, (long long)p->n);

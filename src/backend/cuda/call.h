@@ -12,9 +12,11 @@
 typedef struct zm_gpu_call {
     zm_gpu *gpu;
     zm_dtype compute; /* ZM_F32, or ZM_BF16: operands of products are rounded, sums are f32 */
+    bool fp8;         /* linear maps that fp8.h takes run on e4m3 */
     char *scratch;    /* of the node that runs */
     size_t limit;     /* bytes that scratch for scores and windows should not exceed; work is then done in pieces */
-    const zm_tensor *cast; /* whose bf16 copy lies at the beginning of scratch, or NULL */
+    const zm_tensor *cast; /* whose copy lies at the beginning of scratch, or NULL */
+    zm_dtype cast_as;      /* ZM_BF16, or ZM_F8_E4M3 with its scales behind it */
     zm_status status;
     zm_error *err;
 } zm_gpu_call;

@@ -15,6 +15,37 @@ ZM_GPU_FN void store(const zm_gpu_node *n, int64_t at, float v)
         ZM_GPU_OUT(n)[at] = v;
 }
 
+enum { LINE_T = 256 };
+
+/* What a stretch of places sees of x, as bf16, zeros outside: in[0] x -> out, lines [clips,PF,PH] of PW places.
+ * i[]: 0 C, 1-3 sizes of x, 4 5 6 PF PH PW, 7 8 9 x's frame, line and place that the first ones are (may be outside),
+ * 10 first clip, 11: 1 when C is a multiple of 4 and x lies at 16 bytes.  count: lines. */
+ZM_GPU_BLOCK(zm_gpu_pad_lines, LINE_T)
+{
+    int64_t C = n->i[0], width = n->i[3] * C, wide = n->i[6] * C, shift = n->i[9] * C;
+    int64_t h = block % n->i[5] + n->i[8], f = block / n->i[5] % n->i[4] + n->i[7];
+    int64_t clip = block / n->i[5] / n->i[4] + n->i[10];
+    int inside = h >= 0 && h < n->i[2] && f >= 0 && f < n->i[1];
+    const float *x = ZM_GPU_IN(n, 0) + (inside ? ((clip * n->i[1] + f) * n->i[2] + h) * width : 0);
+    unsigned short *y = (unsigned short *)n->out.data + block * wide;
+    int step = n->i[11] ? 4 : 1;
+    ZM_GPU_THREADS(t, LINE_T)
+    for (int64_t e = step * t; e < wide; e += step * LINE_T) {
+        int64_t from = e + shift;
+        int seen = inside && from >= 0 && from < width;
+#ifdef __CUDACC__
+        if (step == 4) {
+            float4 v = seen ? *(const float4 *)(x + from) : make_float4(0, 0, 0, 0);
+            *(ushort4 *)(y + e) = make_ushort4(zm_gpu_to_bf16(v.x), zm_gpu_to_bf16(v.y), zm_gpu_to_bf16(v.z),
+                                               zm_gpu_to_bf16(v.w));
+            continue;
+        }
+#endif
+        for (int k = 0; k < step; k++)
+            y[e + k] = seen ? zm_gpu_to_bf16(x[from + k]) : 0;
+    }
+}
+
 /* Windows of x that output places i[14].. see, zeros outside.  in[0] x; count: rows * taps * C. */
 ZM_GPU_EACH(zm_gpu_gather)
 {

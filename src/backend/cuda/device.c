@@ -47,6 +47,11 @@ const char *zm_cuda_name(void)
     return shared.gpu ? shared.gpu->name : "cuda";
 }
 
+const char *zm_cuda_libraries(void)
+{
+    return shared.gpu ? shared.gpu->libraries : "";
+}
+
 size_t zm_cuda_room(void)
 {
     return shared.gpu ? shared.gpu->fns->room(shared.gpu) : 0;
@@ -54,10 +59,8 @@ size_t zm_cuda_room(void)
 
 void zm_cuda_changed(const void *data)
 {
-    zm_gpu_copy *c = shared.gpu && data ? zm_gpu_copy_of(shared.gpu, data) : NULL;
-    for (; c; c = c->next)
-        if (c->host == data)
-            c->host_newer = true, c->device_newer = false;
+    if (shared.gpu && data)
+        zm_gpu_copies_changed(shared.gpu, data);
 }
 
 void zm_cuda_fetch(const void *data)

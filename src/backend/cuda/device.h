@@ -15,6 +15,7 @@ zm_gpu *zm_cuda_device(void);
 zm_dtype zm_cuda_compute(void);
 size_t zm_cuda_limit(void);
 const char *zm_cuda_name(void);
+const char *zm_cuda_libraries(void);
 size_t zm_cuda_room(void);
 /* The host wrote what the device has a copy of. */
 void zm_cuda_changed(const void *data);

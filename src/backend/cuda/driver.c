@@ -12,7 +12,7 @@
 
 #include "base/log.h"
 
-#define FILES(X)     X(attention) X(conv) X(elementwise) X(flash) X(layout) X(lookup) X(norm) X(optim) X(product)
+#define FILES(X)     X(attention) X(conv) X(elementwise) X(flash) X(fp8) X(layout) X(lookup) X(norm) X(optim) X(product)
 #define FATBIN(name) extern const char zm_cuda_fatbin_##name[];
 FILES(FATBIN)
 #undef FATBIN
@@ -61,6 +61,7 @@ typedef struct device {
     CUstream stream;
     CUfunction kernel[ZM_GPU_KERNEL_COUNT];
     zm_blas *blas;
+    zm_dnn *dnn;
 } device;
 
 enum { WORKSPACE_BYTES = 64 << 20, EACH_T = 256, BLOCKS_MOST = 1 << 30 };
@@ -179,6 +180,15 @@ static zm_status driver_product(zm_gpu *g, const zm_gpu_product *p, bool *finish
     return zm_blas_product(d->blas, d->stream, p, finished, err);
 }
 
+static zm_status driver_convolve(zm_gpu *g, const zm_gpu_convolution *p, bool *finished, zm_error *err)
+{
+    device *d = device_of(g);
+    *finished = false;
+    if (!d->dnn)
+        return zm_fail(err, ZM_E_UNSUPPORTED, "cuDNN is not there");
+    return zm_dnn_convolve(d->dnn, d->stream, p, finished, err);
+}
+
 static zm_status driver_record_begin(zm_gpu *g, zm_error *err)
 {
     device *d = device_of(g);
@@ -227,6 +237,7 @@ static const zm_gpu_fns fns = {
     .get = driver_get,
     .launch = driver_launch,
     .product = driver_product,
+    .convolve = driver_convolve,
     .wait = driver_wait,
     .record_begin = driver_record_begin,
     .record_end = driver_record_end,
@@ -316,11 +327,28 @@ static zm_status load_kernels(device *d, zm_error *err)
     return ZM_OK;
 }
 
+/* Libraries share one workspace: their work is in order. */
+static zm_status open_libraries(device *d, zm_error *err)
+{
+    void *workspace = NULL;
+    char dnn[32] = "no cuDNN";
+    zm_status s = driver_alloc(&d->gpu, &workspace, WORKSPACE_BYTES, err);
+    if (!s)
+        s = zm_blas_open(&d->blas, workspace, WORKSPACE_BYTES, err);
+    if (!s)
+        s = zm_dnn_open(&d->dnn, workspace, WORKSPACE_BYTES, err);
+    if (!s && d->dnn)
+        zm_dnn_version(d->dnn, dnn, sizeof dnn);
+    snprintf(d->gpu.libraries, sizeof d->gpu.libraries, "%s, %s", d->blas ? "cuBLASLt" : "no cuBLASLt", dnn);
+    if (!s && !d->blas)
+        zm_log(ZM_LOG_WARN, "cuBLASLt is not found: products are made by plain kernels, many times slower");
+    return s;
+}
+
 zm_status zm_gpu_open(zm_gpu **out, zm_error *err)
 {
     *out = NULL;
     CUdevice which = 0;
-    void *workspace = NULL;
     device *d = calloc(1, sizeof *d);
     if (!d)
         return zm_fail(err, ZM_E_NOMEM, "out of memory for a device");
@@ -337,15 +365,11 @@ zm_status zm_gpu_open(zm_gpu **out, zm_error *err)
     if (!s)
         s = load_kernels(d, err);
     if (!s)
-        s = driver_alloc(&d->gpu, &workspace, WORKSPACE_BYTES, err);
-    if (!s)
-        s = zm_blas_open(&d->blas, workspace, WORKSPACE_BYTES, err);
+        s = open_libraries(d, err);
     if (s) {
         free(d);
         return s;
     }
-    if (!d->blas)
-        zm_log(ZM_LOG_WARN, "cuBLASLt is not found: products are made by plain kernels, many times slower");
     *out = &d->gpu;
     return ZM_OK;
 }

@@ -14,6 +14,7 @@
 #include "backend/cuda/address.h"
 #include "backend/cuda/call.h"
 #include "backend/cuda/device.h"
+#include "backend/cuda/fp8.h"
 #include "backend/cuda/memory.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -24,6 +25,9 @@ typedef struct node {
     char *at;            /* address of the device */
     void *host;          /* of inputs and outputs: their memory of the host */
     zm_gpu_copy *copy;   /* of external leaves */
+    zm_gpu_copy *codes;  /* of leaves that fp8.h quantises */
+    bool quantised;      /* leaf: some node reads codes */
+    bool read;           /* leaf: some node reads it as it is */
     bool written;        /* input: written by zm_exec_write, and only so */
     bool dirty;          /* input: not on the device yet */
 } node;
@@ -62,13 +66,39 @@ static bool needs_host(const zm_tensor *t, const zm_gpu_op *op)
     return t->leaf == ZM_COMPUTED && !t->op->is_view && !op;
 }
 
+/* In which forms this node's inputs are wanted. */
+static void note_readers(cuda_exec *x, const zm_tensor *t)
+{
+    bool fp8 = zm_fp8_takes(&x->call, t) && zm_fp8_bytes(t->in[1]);
+    for (int k = 0; k < t->n_in; k++)
+        if (t->in[k] && fp8 && k == 1)
+            x->node[t->in[k]->id].quantised = true;
+        else if (t->in[k])
+            x->node[t->in[k]->id].read = true;
+}
+
+/* Whether a leaf lies on the device as codes only. */
+static bool only_codes(const node *n)
+{
+    return n->quantised && !n->read;
+}
+
+static size_t kept_bytes(const cuda_exec *x)
+{
+    size_t kept = 0;
+    for (int i = 0; i < zm_graph_size(x->g); i++)
+        kept += x->node[i].quantised ? zm_fp8_bytes(zm_graph_at(x->g, i)) : 0;
+    return kept;
+}
+
 /* Everything but memory of the device. */
 static zm_status prepare(cuda_exec **out, zm_graph *g, const zm_exec_options *opt, zm_error *err)
 {
     *out = NULL;
-    if (opt && opt->precision != ZM_PRECISION_F32)
-        return zm_fail(err, ZM_E_UNSUPPORTED, "%s runs on the CPU only; on a card products are bf16 or f32",
-                       zm_precision_name(opt->precision));
+    zm_precision precision = opt ? opt->precision : ZM_PRECISION_F32;
+    zm_status s = zm_precision_check(precision, err);
+    if (s)
+        return s;
     int n = zm_graph_size(g);
     cuda_exec *x = calloc(1, sizeof *x);
     if (!x)
@@ -77,14 +107,15 @@ static zm_status prepare(cuda_exec **out, zm_graph *g, const zm_exec_options *op
     x->g = g;
     x->gpu = zm_cuda_device();
     x->outputs_stay = opt && opt->outputs_stay;
-    x->call = (zm_gpu_call){.gpu = x->gpu, .compute = zm_cuda_compute(), .limit = zm_cuda_limit()};
+    x->call = (zm_gpu_call){
+        .gpu = x->gpu, .compute = zm_cuda_compute(), .fp8 = precision == ZM_PRECISION_FP8, .limit = zm_cuda_limit()};
     x->node = calloc((size_t)n + 1, sizeof *x->node);
-    zm_status s =
-        x->node ? zm_plan_make(&x->plan, g, NULL, err) : zm_fail(err, ZM_E_NOMEM, "out of memory for %d nodes", n);
+    s = x->node ? zm_plan_make(&x->plan, g, NULL, err) : zm_fail(err, ZM_E_NOMEM, "out of memory for %d nodes", n);
     for (int i = 0; !s && i < n; i++) {
         const zm_tensor *t = zm_graph_at(g, i);
         if (is_kept(x, t))
             x->host_bytes += round256(zm_tensor_bytes(t));
+        note_readers(x, t);
         if (t->leaf != ZM_COMPUTED || t->op->is_view)
             continue;
         x->node[i].op = zm_gpu_op_find(t->op);
@@ -111,7 +142,12 @@ static zm_status cuda_measure(zm_exec_size *out, zm_graph *g, const zm_exec_opti
     if (s)
         return s;
     out->work = x->plan.bytes + x->scratch_bytes;
-    zm_stream_measure(g, NULL, &out->mapped, &out->window);
+    bool *loaded = calloc((size_t)zm_graph_size(g) + 1, sizeof *loaded);
+    for (int i = 0; loaded && i < zm_graph_size(g); i++)
+        loaded[i] = only_codes(&x->node[i]);
+    out->kept = kept_bytes(x);
+    zm_stream_measure(g, loaded, &out->mapped, &out->window);
+    free(loaded);
     out->window = out->mapped; /* all weights of a graph are on the card at once */
     cuda_free(&x->base);
     return ZM_OK;
@@ -179,8 +215,10 @@ static void cuda_free(zm_exec *base)
 {
     cuda_exec *x = (cuda_exec *)base;
     forget_record(x);
-    for (int i = 0; x->node && i < zm_graph_size(x->g); i++)
+    for (int i = 0; x->node && i < zm_graph_size(x->g); i++) {
         zm_gpu_let_go(x->gpu, x->node[i].copy);
+        zm_gpu_let_go(x->gpu, x->node[i].codes);
+    }
     if (x->block)
         x->gpu->fns->release(x->gpu, x->block);
     if (x->scratch)
@@ -192,12 +230,33 @@ static void cuda_free(zm_exec *base)
     free(x);
 }
 
+/* Weights as fp8.h has them, of wherever their owner's memory is now. */
+static zm_status bring_codes(cuda_exec *x, zm_tensor *t, zm_error *err)
+{
+    node *n = &x->node[t->id];
+    if (!n->codes || n->codes->host != t->data) {
+        zm_gpu_copy *c;
+        zm_status s = zm_gpu_hold_as(&c, x->gpu, t->data, zm_tensor_bytes(t), ZM_GPU_AS_E4M3, zm_fp8_bytes(t), err);
+        if (s)
+            return s;
+        zm_gpu_let_go(x->gpu, n->codes);
+        n->codes = c;
+        forget_record(x);
+    }
+    return zm_fp8_bring(x->gpu, n->codes, t, x->scratch, x->scratch_bytes, err);
+}
+
 /* The copy of an external leaf, of wherever its owner's memory is now. */
 static zm_status bring_leaf(cuda_exec *x, zm_tensor *t, zm_error *err)
 {
     node *n = &x->node[t->id];
     if (!t->data)
         return zm_fail(err, ZM_E_MISSING, "%s: external tensor without memory", t->name);
+    if (n->quantised) {
+        zm_status s = bring_codes(x, t, err);
+        if (s || !n->read)
+            return s;
+    }
     if (!n->copy || n->copy->host != t->data) {
         zm_gpu_copy *c;
         zm_status s = zm_gpu_hold(&c, x->gpu, t->data, zm_tensor_bytes(t), err);
@@ -252,6 +311,8 @@ static void run_node(cuda_exec *x, const zm_tensor *t)
         n.i[k] = t->attr.i[k];
     for (int k = 0; k < 4; k++)
         n.f[k] = t->attr.f[k];
+    if (zm_fp8_takes(&x->call, t) && x->node[t->in[1]->id].codes)
+        zm_fp8_weights(&n, x->node[t->in[1]->id].codes, t->in[1]);
     n.count = n.out.elems;
     if (op->scratch && op != &zm_gpu_op_matmul)
         x->call.cast = NULL; /* scratch is about to be overwritten */
@@ -390,12 +451,15 @@ static void cuda_read(zm_exec *base, const zm_tensor *t, void *host)
 static size_t cuda_bytes(const zm_exec *base)
 {
     const cuda_exec *x = (const cuda_exec *)base;
-    return x->plan.bytes + x->scratch_bytes;
+    return x->plan.bytes + x->scratch_bytes + kept_bytes(x);
 }
 
 static const char *cuda_kernel(const zm_exec *base, int id)
 {
-    const zm_gpu_op *op = ((const cuda_exec *)base)->node[id].op;
+    const cuda_exec *x = (const cuda_exec *)base;
+    const zm_gpu_op *op = x->node[id].op;
+    if (op == &zm_gpu_op_matmul && zm_fp8_takes(&x->call, zm_graph_at(x->g, id)))
+        return "cuda_matmul_fp8";
     return op ? op->name : "reference";
 }
 

@@ -18,15 +18,25 @@ typedef struct zm_gpu_copies zm_gpu_copies;
 typedef struct zm_gpu_product {
     const void *a, *b;
     float *c;
-    zm_dtype type; /* of a and b: ZM_F32 or ZM_BF16; sums and c are f32 */
+    zm_dtype type; /* of a and b: ZM_F32, ZM_BF16, or ZM_F8_E4M3 (batch 1, b turned); sums and c are f32 */
     bool ta, tb;
     int64_t m, n, k, batch;
     int64_t lda, ldb, ldc;          /* elements from row to row as stored */
     int64_t step_a, step_b, step_c; /* elements from product to product */
     double alpha, beta;
-    const float *bias; /* [n] or NULL: added to every row */
-    int act;           /* zm_unary_kind applied last */
+    const float *bias;              /* [n] or NULL: added to every row */
+    int act;                        /* zm_unary_kind applied last */
+    const float *scale_a, *scale_b; /* of e4m3: [m] and [n], factors of rows and columns of c; scale_b NULL: ones */
 } zm_gpu_product;
+
+/* y [batch,out,o] = sums over windows of x [batch,in,c] with w [o,kernel,c], sizes as frames, height, width: out windows
+ * of `kernel` begin `stride` apart from x's first place on, and x ends with the last one; nothing is padded. */
+typedef struct zm_gpu_convolution {
+    const void *x, *w; /* bf16; x NULL: it is only asked whether this can be done */
+    float *y;
+    int64_t batch, c, o, in[3], out[3], kernel[3], stride[3];
+    const float *bias; /* [o] or NULL: added to every place */
+} zm_gpu_convolution;
 
 typedef struct zm_gpu_fns {
     zm_status (*alloc)(zm_gpu *g, void **out, size_t bytes, zm_error *err); /* of the device, aligned to 256 bytes */
@@ -37,8 +47,10 @@ typedef struct zm_gpu_fns {
     zm_status (*put)(zm_gpu *g, void *to, const void *from, size_t bytes, zm_error *err);
     zm_status (*get)(zm_gpu *g, void *to, const void *from, size_t bytes, zm_error *err); /* has arrived on return */
     zm_status (*launch)(zm_gpu *g, zm_gpu_kernel k, const zm_gpu_node *n, zm_error *err);
-    /* *finished: bias and act are done too.  ZM_E_UNSUPPORTED: this one is for zm_gpu_tiles. */
+    /* *finished: bias, act and scales are done too.  ZM_E_UNSUPPORTED: this one is for zm_gpu_tiles (e4m3: fp8.h). */
     zm_status (*product)(zm_gpu *g, const zm_gpu_product *p, bool *finished, zm_error *err);
+    /* *finished: bias is done too.  Sums are f32.  ZM_E_UNSUPPORTED: this one is for windows and products; NULL: all. */
+    zm_status (*convolve)(zm_gpu *g, const zm_gpu_convolution *p, bool *finished, zm_error *err);
     zm_status (*wait)(zm_gpu *g, zm_error *err);
     /* What is launched between begin and end is kept instead of run; replay runs it.  ZM_E_UNSUPPORTED: not here. */
     zm_status (*record_begin)(zm_gpu *g, zm_error *err);
@@ -50,9 +62,10 @@ typedef struct zm_gpu_fns {
 
 struct zm_gpu {
     const zm_gpu_fns *fns;
-    char name[128];
+    char name[128], libraries[64]; /* libraries: what it works with, for reports */
     size_t total_bytes;
     double clock_ghz;
+    bool told_no_e4m3;     /* that it has no products of e4m3, once */
     zm_gpu_copies *copies; /* memory.h */
 };
 

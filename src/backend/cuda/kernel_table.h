@@ -31,6 +31,8 @@
     X(zm_gpu_cross_entropy_grad, 256)                                                                                  \
     X(zm_gpu_rope, 0)                                                                                                  \
     X(zm_gpu_widen, 0)                                                                                                 \
+    X(zm_gpu_quantise_rows, 256)                                                                                       \
+    X(zm_gpu_scale_act, 0)                                                                                             \
     X(zm_gpu_cast, 0)                                                                                                  \
     X(zm_gpu_tiles, 256)                                                                                               \
     X(zm_gpu_bias_act, 0)                                                                                              \
@@ -42,6 +44,7 @@
     X(zm_gpu_scores, 256)                                                                                              \
     X(zm_gpu_scores_grad, 256)                                                                                         \
     X(zm_gpu_key_bias_grad, 0)                                                                                         \
+    X(zm_gpu_pad_lines, 256)                                                                                           \
     X(zm_gpu_gather, 0)                                                                                                \
     X(zm_gpu_gather_back, 0)                                                                                           \
     X(zm_gpu_conv_weights, 0)                                                                                          \

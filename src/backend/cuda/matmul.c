@@ -1,6 +1,7 @@
 /* Matrix products on the device: operands in the compute type, then one call of the product.
  * SPDX-License-Identifier: MIT */
 #include "backend/cuda/call.h"
+#include "backend/cuda/fp8.h"
 #include "backend/cuda/operand.h"
 
 zm_gpu_view zm_gpu_operand(zm_gpu_call *c, const zm_gpu_view *x, int64_t elems, void *room)
@@ -43,6 +44,8 @@ static zm_gpu_product sizes_of(const zm_tensor *t)
 
 static size_t matmul_scratch(const zm_gpu_call *c, const zm_tensor *t)
 {
+    if (zm_fp8_takes(c, t))
+        return zm_fp8_scratch(c, t);
     size_t a = c->compute == ZM_F32 ? 0 : zm_gpu_compute_bytes(c, zm_shape_elems(t->in[0]->shape));
     size_t b = t->in[1]->dtype == c->compute ? 0 : zm_gpu_compute_bytes(c, zm_shape_elems(t->in[1]->shape));
     return a + b;
@@ -51,14 +54,19 @@ static size_t matmul_scratch(const zm_gpu_call *c, const zm_tensor *t)
 static void run_matmul(zm_gpu_call *c, const zm_tensor *t, zm_gpu_node *n)
 {
     zm_gpu_product p = sizes_of(t);
+    if (zm_fp8_takes(c, t)) {
+        zm_fp8_matmul(c, t, n, &p);
+        return;
+    }
     char *room = n->scratch;
     zm_gpu_view a = n->in[0];
     if (c->compute != ZM_F32) {
-        if (c->cast == t->in[0]) /* queries, keys and values read the same tokens */
+        if (c->cast == t->in[0] && c->cast_as == c->compute) /* queries, keys and values read the same tokens */
             a = zm_gpu_flat(room, c->compute, a.elems);
         else
             a = zm_gpu_operand(c, &n->in[0], n->in[0].elems, room);
         c->cast = t->in[0];
+        c->cast_as = c->compute;
         room += zm_gpu_compute_bytes(c, n->in[0].elems);
     }
     p.a = a.data;

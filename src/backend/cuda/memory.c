@@ -29,26 +29,39 @@ static size_t shelf_of(const void *host)
 zm_gpu_copy *zm_gpu_copy_of(const zm_gpu *g, const void *host)
 {
     zm_gpu_copy *c = g->copies ? g->copies->shelf[shelf_of(host)] : NULL;
-    while (c && c->host != host)
+    while (c && (c->host != host || c->form != ZM_GPU_AS_IS))
         c = c->next;
     return c;
 }
 
+void zm_gpu_copies_changed(zm_gpu *g, const void *host)
+{
+    for (zm_gpu_copy *c = g->copies ? g->copies->shelf[shelf_of(host)] : NULL; c; c = c->next)
+        if (c->host == host)
+            c->host_newer = true, c->device_newer = false;
+}
+
 zm_status zm_gpu_hold(zm_gpu_copy **out, zm_gpu *g, void *host, size_t bytes, zm_error *err)
+{
+    return zm_gpu_hold_as(out, g, host, bytes, ZM_GPU_AS_IS, bytes, err);
+}
+
+zm_status zm_gpu_hold_as(zm_gpu_copy **out, zm_gpu *g, void *host, size_t bytes, zm_gpu_form form, size_t device_bytes,
+                         zm_error *err)
 {
     *out = NULL;
     if (!g->copies && !(g->copies = calloc(1, sizeof *g->copies)))
         return zm_fail(err, ZM_E_NOMEM, "out of memory for a table of weights");
     zm_gpu_copy **shelf = &g->copies->shelf[shelf_of(host)];
     for (zm_gpu_copy *c = *shelf; c; c = c->next)
-        if (c->host == host && c->bytes == bytes) {
+        if (c->host == host && c->bytes == bytes && c->form == form) {
             c->held++;
             *out = c;
             return ZM_OK;
         }
     zm_gpu_copy *c = calloc(1, sizeof *c);
-    zm_status s =
-        c ? g->fns->alloc(g, &c->device, bytes, err) : zm_fail(err, ZM_E_NOMEM, "out of memory for a table of weights");
+    zm_status s = c ? g->fns->alloc(g, &c->device, device_bytes, err)
+                    : zm_fail(err, ZM_E_NOMEM, "out of memory for a table of weights");
     if (s) {
         free(c);
         free_if_empty(g);
@@ -57,6 +70,7 @@ zm_status zm_gpu_hold(zm_gpu_copy **out, zm_gpu *g, void *host, size_t bytes, zm
     g->copies->n++;
     c->host = host;
     c->bytes = bytes;
+    c->form = form;
     c->held = 1;
     c->host_newer = true;
     c->next = *shelf;
