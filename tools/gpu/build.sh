@@ -1,6 +1,6 @@
 #!/bin/sh
 # Build without meson, ninja or packages: a C compiler, nvcc and what tools/gpu/carry.sh brought are enough.
-#   tools/gpu/build.sh DIR        makes DIR/zouma and DIR/test_ops
+#   tools/gpu/build.sh DIR        makes DIR/zouma, DIR/test_ops and DIR/test_card
 # Left out: FFmpeg (clips are written as .png frames), oneDNN.  Chipmunk (the toy-box world) is needed as carried or
 # installed.  CC, NVCC, ARCHS (compute capabilities, default: the card's own) and JOBS may be set.
 set -eu
@@ -39,7 +39,7 @@ esac
 # One line for each object: its name, its source, its flags.
 plan()
 {
-    for f in src/*/*.c src/backend/*/*.c tests/ops/test_ops.c; do
+    for f in src/*/*.c src/backend/*/*.c tests/ops/test_ops.c tests/backend/test_card.c; do
         case $f in
         src/media/*_ffmpeg.c | src/media/ffmpeg.c | src/backend/cpu/dnnl_*.c | src/backend/cuda/driver_none.c | src/world/physics_none.c) ;;
         src/backend/cpu/simd_*.c)
@@ -80,6 +80,8 @@ app=$(ls "$out"/obj/src_app_*.o)
 library=$(ls "$out"/obj/src_*.o "$out"/obj/cuda_*.o | grep -v '/src_app_')
 # shellcheck disable=SC2086
 $cc -fopenmp -o "$out/zouma" $app $library $libs -lm -ldl -lpthread
-# shellcheck disable=SC2086
-$cc -fopenmp -o "$out/test_ops" "$out"/obj/tests_ops_test_ops.c.o $library $libs -lm -ldl -lpthread
+for t in ops/test_ops backend/test_card; do
+    # shellcheck disable=SC2086
+    $cc -fopenmp -o "$out/${t#*/}" "$out/obj/tests_$(echo $t | tr '/' '_').c.o" $library $libs -lm -ldl -lpthread
+done
 echo "$out/zouma is made" >&2
