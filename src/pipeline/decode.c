@@ -70,6 +70,50 @@ static zm_status stream(zm_latent_decoder *d, zm_vae_stream **s, bool keep_graph
     return ZM_OK;
 }
 
+/* ---- what lies between two calls ---- */
+
+void zm_decode_state_release(zm_decode_state *s)
+{
+    for (int i = 0; i < s->bands; i++)
+        free(s->at[i]);
+    *s = (zm_decode_state){0};
+}
+
+zm_status zm_decode_state_add(zm_decode_state *s, size_t floats, zm_error *err)
+{
+    if (s->bands == ZM_DECODE_BANDS_MAX)
+        return zm_fail(err, ZM_E_UNSUPPORTED, "a decoder that goes on has %d bands at most", ZM_DECODE_BANDS_MAX);
+    float *at = zm_aligned_alloc((floats + 1) * sizeof *at);
+    if (!at)
+        return zm_fail(err, ZM_E_NOMEM, "no memory for %zu numbers of a decoder's states", floats);
+    s->floats[s->bands] = floats;
+    s->at[s->bands++] = at;
+    return ZM_OK;
+}
+
+/* Where band k was when the frames before ended. */
+static zm_status take_up(zm_vae_stream *s, const zm_decode_state *between, int k, int bands, zm_error *err)
+{
+    size_t floats = zm_vae_stream_state(s);
+    if (k >= between->bands || between->floats[k] != floats)
+        return zm_fail(err, ZM_E_FORMAT,
+                       "the decoder's states of the frames before are of %d bands, %zu numbers in this one; "
+                       "%zu numbers in %d bands are needed",
+                       between->bands, k < between->bands ? between->floats[k] : 0, floats, bands);
+    zm_vae_stream_resume(s, between->at[k]);
+    return ZM_OK;
+}
+
+static zm_status put_down(const zm_vae_stream *s, zm_decode_state *between, int k, zm_error *err)
+{
+    zm_status st = !between || k < between->bands ? ZM_OK : zm_decode_state_add(between, zm_vae_stream_state(s), err);
+    if (!st && between)
+        zm_vae_stream_save(s, between->at[k]);
+    return st;
+}
+
+/* ---- pictures ---- */
+
 static void to_bytes(uint8_t *rgb, const float *hwc, int64_t n)
 {
     for (int64_t i = 0; i < n; i++) {
@@ -88,12 +132,15 @@ static void to_picture(zm_latent_decoder *d, const float *hwc)
 typedef struct passage {
     int frames, unseen, pushes;
     bool circle;
+    zm_decode_state *between; /* NULL: nothing comes before or after */
+    bool goes_on;             /* something came before */
 } passage;
 
-static passage order_of(int latent_frames, bool circle)
+static passage order_of(int latent_frames, bool circle, zm_decode_state *between)
 {
     int unseen = circle ? latent_frames : 0;
-    return (passage){latent_frames, unseen, latent_frames + unseen - circle, circle};
+    return (passage){latent_frames, unseen,  latent_frames + unseen - circle,
+                     circle,        between, between && between->bands};
 }
 
 /* The latent frame of push i; in a circle the last one stands before the first. */
@@ -145,6 +192,8 @@ static zm_status decode_band(zm_latent_decoder *d, int k, const float *latent, c
     zm_vae_stream_band(&o, k, d->bands, d->height / d->m->stride);
     int64_t first = o.first_row * d->m->stride * w->line, size = (o.last_row - o.first_row) * d->m->stride * w->line;
     zm_status s = zm_vae_stream_open(&band, part->vae, part->params, ZM_VAE_DECODE, d->height, d->width, &o, err);
+    if (!s && order->goes_on)
+        s = take_up(band, order->between, k, d->bands, err);
     for (int i = 0; !s && i < order->pushes && done < w->frames; i++) {
         int n = zm_vae_stream_gives(band);
         if (hooks->stop && *hooks->stop)
@@ -156,6 +205,8 @@ static zm_status decode_band(zm_latent_decoder *d, int k, const float *latent, c
             s = put_band(d, w, &o, done, hooks, err);
         }
     }
+    if (!s)
+        s = put_down(band, order->between, k, err);
     zm_vae_stream_close(band);
     return s;
 }
@@ -172,22 +223,23 @@ static zm_status decode_in_bands(zm_latent_decoder *d, const float *latent, cons
     return s;
 }
 
-zm_status zm_latent_decode(zm_latent_decoder *d, const float *latent, int latent_frames, bool circle, int frames,
-                           const zm_decode_hooks *hooks, zm_error *err)
+static zm_status decode(zm_latent_decoder *d, const float *latent, const passage *order, int frames,
+                        const zm_decode_hooks *hooks, zm_error *err)
 {
     int64_t pixels = (int64_t)d->width * d->height * 3;
     int done = 0;
-    passage order = order_of(latent_frames, circle);
     bool all = hooks->probe && hooks->probe->video;
     if (d->bands > 1 && !all)
-        return decode_in_bands(d, latent, &order, frames, hooks, err);
+        return decode_in_bands(d, latent, order, frames, hooks, err);
     zm_status s = stream(d, &d->clip, d->m->keep, err);
-    for (int i = 0; !s && i < order.pushes && (all || done < frames); i++) {
+    if (!s && order->goes_on)
+        s = take_up(d->clip, order->between, 0, 1, err);
+    for (int i = 0; !s && i < order->pushes && (all || done < frames); i++) {
         int n = zm_vae_stream_gives(d->clip);
         if (hooks->stop && *hooks->stop)
             return zm_fail(err, ZM_E_INTERRUPTED, "stopped at frame %d of %d", done, frames);
-        s = zm_vae_stream_push(d->clip, latent + frame_of(&order, i) * d->cells, d->pixels, err);
-        if (!s && i < order.unseen)
+        s = zm_vae_stream_push(d->clip, latent + frame_of(order, i) * d->cells, d->pixels, err);
+        if (!s && i < order->unseen)
             continue;
         if (!s && all)
             hooks->probe->video(hooks->probe->user, d->pixels, n);
@@ -196,7 +248,21 @@ zm_status zm_latent_decode(zm_latent_decoder *d, const float *latent, int latent
             s = hooks->frame(hooks->user, &d->picture, err);
         }
     }
-    return s;
+    return s ? s : put_down(d->clip, order->between, 0, err);
+}
+
+zm_status zm_latent_decode(zm_latent_decoder *d, const float *latent, int latent_frames, bool circle, int frames,
+                           const zm_decode_hooks *hooks, zm_error *err)
+{
+    passage order = order_of(latent_frames, circle, NULL);
+    return decode(d, latent, &order, frames, hooks, err);
+}
+
+zm_status zm_latent_decode_on(zm_latent_decoder *d, zm_decode_state *state, const float *latent, int latent_frames,
+                              int frames, const zm_decode_hooks *hooks, zm_error *err)
+{
+    passage order = order_of(latent_frames, false, state);
+    return decode(d, latent, &order, frames, hooks, err);
 }
 
 zm_status zm_latent_sketch(zm_latent_decoder *d, const float *latent, const zm_frame **out, zm_error *err)

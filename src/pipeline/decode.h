@@ -31,6 +31,24 @@ void zm_latent_decoder_free(zm_latent_decoder *d); /* NULL is fine; drops the au
  * wait on disk. */
 ZM_MUST zm_status zm_latent_decode(zm_latent_decoder *d, const float *latent, int latent_frames, bool circle,
                                    int frames, const zm_decode_hooks *hooks, zm_error *err);
+
+/* What the latent frames to come need of those before them: the autoencoder's states, for each band its own.  {0}: none
+ * came before.  Owned by whoever makes the film, so that a decoder may be closed between two calls. */
+enum { ZM_DECODE_BANDS_MAX = 8 };
+typedef struct zm_decode_state {
+    int bands; /* 0: a clip begins */
+    size_t floats[ZM_DECODE_BANDS_MAX];
+    float *at[ZM_DECODE_BANDS_MAX]; /* floats[k] each */
+} zm_decode_state;
+void zm_decode_state_release(zm_decode_state *s); /* {0} afterwards */
+/* Make room for the states of so many numbers of one more band; they are the caller's to fill.  ZM_E_NOMEM;
+ * ZM_E_UNSUPPORTED: too many bands. */
+ZM_MUST zm_status zm_decode_state_add(zm_decode_state *s, size_t floats, zm_error *err);
+
+/* As zm_latent_decode, of latent frames that follow those which `state` is of; then it is of these.  frames: what is
+ * wanted of them; fewer than they give, and `state` is of no use any more.  ZM_E_FORMAT: the state is another decoder's. */
+ZM_MUST zm_status zm_latent_decode_on(zm_latent_decoder *d, zm_decode_state *state, const float *latent,
+                                      int latent_frames, int frames, const zm_decode_hooks *hooks, zm_error *err);
 /* One latent frame [H,W,z] by itself; the picture is borrowed until the next call. */
 ZM_MUST zm_status zm_latent_sketch(zm_latent_decoder *d, const float *latent, const zm_frame **out, zm_error *err);
 

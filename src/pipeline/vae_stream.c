@@ -181,6 +181,7 @@ zm_status zm_vae_stream_measure(zm_vae_stream_size *out, const zm_vae *v, const 
     if (st)
         return st;
     out->work = larger(first.work + first.kept, next.work + next.kept) + state;
+    out->state = state;
     out->mapped = larger(first.mapped, next.mapped);
     out->window = larger(first.window, next.window);
     return ZM_OK;
@@ -243,6 +244,33 @@ zm_status zm_vae_stream_push(zm_vae_stream *s, const float *in, float *out, zm_e
 void zm_vae_stream_restart(zm_vae_stream *s)
 {
     s->started = false;
+}
+
+size_t zm_vae_stream_state(const zm_vae_stream *s)
+{
+    size_t n = 0;
+    for (int i = 0; i < s->n_states; i++)
+        n += s->state_bytes[i] / sizeof(float);
+    return n;
+}
+
+void zm_vae_stream_save(const zm_vae_stream *s, float *out)
+{
+    for (int i = 0; i < s->n_states; i++) {
+        zm_backend_fetch(s->state[i]);
+        memcpy(out, s->state[i], s->state_bytes[i]);
+        out += s->state_bytes[i] / sizeof *out;
+    }
+}
+
+void zm_vae_stream_resume(zm_vae_stream *s, const float *in)
+{
+    for (int i = 0; i < s->n_states; i++) {
+        memcpy(s->state[i], in, s->state_bytes[i]);
+        zm_backend_changed(s->state[i]);
+        in += s->state_bytes[i] / sizeof *in;
+    }
+    s->started = true;
 }
 
 size_t zm_vae_stream_bytes(const zm_vae_stream *s)

@@ -36,9 +36,16 @@ ZM_MUST zm_status zm_vae_stream_push(zm_vae_stream *s, const float *in, float *o
 int zm_vae_stream_scale(const zm_vae_stream *s);
 /* Forget everything: the next push is a new clip's first. */
 void zm_vae_stream_restart(zm_vae_stream *s);
+/* Numbers of the states between chunks, all together, whatever was pushed. */
+size_t zm_vae_stream_state(const zm_vae_stream *s);
+/* After a push: the states, [zm_vae_stream_state] numbers. */
+void zm_vae_stream_save(const zm_vae_stream *s, float *out);
+/* The next push goes on where a stream of the same autoencoder, size and rows was when its states were saved. */
+void zm_vae_stream_resume(zm_vae_stream *s, const float *in);
 /* What a stream takes when a clip is longer than its first chunk. */
 typedef struct zm_vae_stream_size {
     size_t work;   /* of the larger graph, with weights that kernels keep, and the states between chunks */
+    size_t state;  /* of `work`, the states */
     size_t mapped; /* weights that are read where they are */
     size_t window; /* zm_exec_size.window */
     double first_flops, next_flops; /* of the first chunk and of every later one */

@@ -86,6 +86,28 @@ static zm_status shoot(const task *t, int bands, const zm_decode_hooks *hooks, z
     return s;
 }
 
+static zm_status decode_parts(const task *t, int bands, const int *part, bool reopen, const zm_decode_hooks *hooks,
+                              zm_error *err)
+{
+    zm_latent_decoder *d = NULL;
+    zm_decode_state state = {0};
+    zm_status s = ZM_OK;
+    for (int i = 0, at = 0; !s && part[i]; at += part[i++]) {
+        if (reopen || !d) { /* another decoder, as of a film that goes on after a stop */
+            zm_latent_decoder_free(d);
+            t->m->part[ZM_PART_VAE].open = true;
+            s = zm_latent_decoder_new(&d, t->m, t->columns * t->m->stride, t->rows * t->m->stride, bands,
+                                      &(zm_exec_options){.device = ZM_DEVICE_CPU}, err);
+        }
+        if (!s)
+            s = zm_latent_decode_on(d, &state, t->latent + at * t->rows * t->columns * t->m->z_dim, part[i],
+                                    at ? 4 * part[i] : 1 + 4 * (part[i] - 1), hooks, err);
+    }
+    zm_latent_decoder_free(d);
+    zm_decode_state_release(&state);
+    return s;
+}
+
 static film film_of(const task *t)
 {
     film f = {.most = t->frames};
@@ -114,6 +136,21 @@ static void bands_equal_whole(const task *t, int bands, const char *beside)
         "%d frames of %dx%d cells%s in %d bands%s are those of the whole: %lld of %lld bytes off, by %lld at most %s",
         t->frames, t->columns, t->rows, t->circle ? ", a loop," : "", bands, beside ? " through a given place" : "",
         (long long)off, (long long)all, (long long)worst, err.text);
+    free(whole.rgb);
+    free(cut.rgb);
+}
+
+/* Latent frames that come a few at a time: the bytes of all at once. */
+static void parts_equal_whole(const task *t, int bands, const int *part, bool reopen)
+{
+    zm_error err = {0};
+    film whole = film_of(t), cut = film_of(t);
+    zm_status s = shoot(t, bands, &(zm_decode_hooks){.user = &whole, .frame = keep}, &err);
+    if (!s)
+        s = decode_parts(t, bands, part, reopen, &(zm_decode_hooks){.user = &cut, .frame = keep}, &err);
+    tap_ok(!s && cut.frames == t->frames && !memcmp(whole.rgb, cut.rgb, whole.bytes * (size_t)t->frames),
+           "%d latent frames from %d on in %d bands%s: the same bytes %s", t->latent_frames, part[0], bands,
+           reopen ? ", the decoder opened anew" : "", err.text);
     free(whole.rgb);
     free(cut.rgb);
 }
@@ -158,6 +195,24 @@ int main(void)
         bands_equal_whole(&clip, 3, path);
         bands_equal_whole(&loop, 2, path);
         bands_equal_whole(&loop, 4, NULL);
+        for (int bands = 1; bands <= 3; bands += 2)
+            for (int reopen = 0; reopen < 2; reopen++) {
+                parts_equal_whole(&clip, bands, (const int[]){1, 2, 1, 0}, reopen);
+                parts_equal_whole(&clip, bands, (const int[]){2, 2, 0}, reopen);
+            }
+        zm_decode_state odd = {0};
+        zm_error err = {0};
+        zm_latent_decoder *d = NULL;
+        film none = film_of(&clip);
+        zm_status s = zm_decode_state_add(&odd, 3, &err);
+        s = s ? s
+              : zm_latent_decoder_new(&d, &m, COLUMNS * m.stride, ROWS * m.stride, 1,
+                                      &(zm_exec_options){.device = ZM_DEVICE_CPU}, &err);
+        s = s ? s : zm_latent_decode_on(d, &odd, latent, 1, 1, &(zm_decode_hooks){.user = &none, .frame = keep}, &err);
+        tap_ok(s == ZM_E_FORMAT, "states of another decoder are refused: %s", err.text);
+        zm_latent_decoder_free(d);
+        zm_decode_state_release(&odd);
+        free(none.rgb);
         clip.frames = 6; /* not the whole of the last latent frame */
         bands_equal_whole(&clip, 2, NULL);
         if (k)
