@@ -112,7 +112,7 @@ static zm_status prepare_file(const options *o, const zm_film_about *a, zm_write
         s = zm_writer_open(&probe, o->out, w, err);
     if (!s)
         zm_writer_abandon(&probe);
-    w->growing = a->windows > 1 && a->mode->kind != ZM_MODE_BACKWARD && zm_writer_grows(o->out);
+    w->growing = a->windows > a->stretch && a->mode->kind != ZM_MODE_BACKWARD && zm_writer_grows(o->out);
     return s;
 }
 
@@ -245,13 +245,13 @@ static zm_status film(job *j, const zm_writer_options *w, show *sh, const zm_sav
     *sh = (show){.out = o->out, .as = w, .quiet = o->quiet, .always = !j->m->keep, .windows = a->windows};
     zm_film_watch watch = zm_show_watch(sh, o->preview);
     watch.watch.saving = saving;
-    watch.path = a->windows > 1 ? j->place : NULL;
+    watch.path = a->windows > a->stretch ? j->place : NULL;
     zm_preview_init(&sh->preview, o->preview ? stderr : NULL, false);
     zm_status s = zm_generator_fit(&how, j->m, &a->clip, o->limit, err);
     sh->always = !j->m->keep;
     if (!s && o->preview && !j->m->keep)
         watch.watch.note(sh, "the picture forming is drawn only where the whole model is in memory at once");
-    if (!s && saving->resume && a->windows > 1 && !w->growing)
+    if (!s && saving->resume && a->windows > a->stretch && !w->growing)
         watch.watch.note(sh, "only .mp4 and pictures per frame grow: this film is made from its beginning");
     if (!s)
         s = zm_film_run(j->film, &how, &watch, err);

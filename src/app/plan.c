@@ -55,6 +55,12 @@ static int steps_of(const zm_model_config *c, zm_phase p, int steps)
     return p == ZM_PHASE_DENOISE ? high : steps - high;
 }
 
+/* Runs of a phase; of clips made block by block one more for each block that another one will look back on. */
+static double runs_of(const zm_memory *m, const zm_model_config *c, zm_phase p, int steps)
+{
+    return steps_of(c, p, steps) + (m->blocks && p == ZM_PHASE_DENOISE ? 1 - 1.0 / m->blocks : 0);
+}
+
 static zm_status work_out(answer *a, const options *o, const zm_model_config *c, const zm_memory_request *r,
                           zm_error *err)
 {
@@ -75,7 +81,7 @@ static zm_status work_out(answer *a, const options *o, const zm_model_config *c,
     }
     a->all = a->flops = 0;
     for (int i = 0; i < ZM_PHASE_COUNT; i++) {
-        double flops = a->size.phase[i].flops * steps_of(c, (zm_phase)i, steps);
+        double flops = a->size.phase[i].flops * runs_of(&a->size, c, (zm_phase)i, steps);
         a->flops += flops;
         a->seconds[i] = 1e-9 * flops / (SHARE * a->peak);
         a->all += a->seconds[i];
@@ -84,6 +90,7 @@ static zm_status work_out(answer *a, const options *o, const zm_model_config *c,
     /* About 0.1 bit a pixel of H.264, and the run's state: the sample and its history. */
     double pixels = (double)r->width * r->height * r->frames;
     a->disk = (size_t)(pixels * 0.1 / 8) + (size_t)latent * sizeof(float) * 5;
+    a->disk += a->size.past + a->size.states; /* a film block by block keeps them with its place */
     a->disk += a->fits && a->plan.bands > 1 ? (size_t)(3 * pixels) : 0; /* pictures that wait for their last band */
     return ZM_OK;
 }
@@ -111,7 +118,10 @@ static void print(const answer *a, const zm_model_config *c, int steps)
            (long long)a->size.latent_height, (long long)a->size.latent_width, (long long)a->size.latent_channels,
            (long long)a->size.tokens);
     if (c->dit.causal.block)
-        printf("  attention      %s\n", zm_dit_causal_text(&c->dit.causal, causal, sizeof causal));
+        printf("  attention      %s\n"
+               "  looking back   %s of keys and values, %s of the decoder's states\n",
+               zm_dit_causal_text(&c->dit.causal, causal, sizeof causal), zm_memory_text(a->size.past, m, sizeof m),
+               zm_memory_text(a->size.states, n, sizeof n));
     printf("  %-32s %10s %12s %10s %10s %10s\n", "", "parameters", "TFLOP", "time", "least", "all");
     for (int i = 0; i < ZM_PHASE_COUNT; i++) {
         const zm_memory_phase *p = &a->size.phase[i];
@@ -119,7 +129,7 @@ static void print(const answer *a, const zm_model_config *c, int steps)
             continue;
         size_t fixed = a->size.base + p->owned + p->work;
         printf("  %-32s %8.1f M %12.2f %10s %10s %10s\n", zm_phase_name((zm_phase)i), 1e-6 * (double)p->params,
-               1e-12 * p->flops * steps_of(c, (zm_phase)i, steps), time_text(a->seconds[i], t, sizeof t),
+               1e-12 * p->flops * runs_of(&a->size, c, (zm_phase)i, steps), time_text(a->seconds[i], t, sizeof t),
                zm_memory_text(fixed + (p->window < p->mapped ? p->window : p->mapped), m, sizeof m),
                zm_memory_text(fixed + p->mapped, n, sizeof n));
     }
@@ -147,14 +157,18 @@ static zm_status print_lengths(const options *o, const zm_model_config *c, const
     zm_status s = work_out(&a, o, c, &one, err);
     if (s)
         return s;
-    printf("  longer         in windows of %d frames (%.1f s)%s:", one.frames, one.frames / fps,
-           c->family->frame_timesteps ? ", each going on from the last" : ", each a clip of its own");
+    int block = c->dit.causal.block * a.size.time;
+    if (block)
+        printf("  longer         in blocks of %d frames (%.1f s), each going on from the last:", block, block / fps);
+    else
+        printf("  longer         in windows of %d frames (%.1f s)%s:", one.frames, one.frames / fps,
+               c->family->frame_timesteps ? ", each going on from the last" : ", each a clip of its own");
     for (size_t i = 0; i < sizeof minutes / sizeof *minutes; i++) {
         char t[32];
         double windows = ceil(minutes[i] * 60 * fps / one.frames);
         printf("%s %d min of video in %s", i ? "," : "", minutes[i], time_text(windows * a.all, t, sizeof t));
     }
-    printf("; memory as for one window\n");
+    printf("; memory as for one %s\n", block ? "clip" : "window");
     return ZM_OK;
 }
 
@@ -166,8 +180,8 @@ static zm_status print_json(const answer *a, const zm_model_config *c, int steps
         if (p->present)
             json_array_append_new(
                 phases, json_pack("{s:s, s:I, s:f, s:f, s:I, s:I}", "name", zm_phase_name((zm_phase)i), "parameters",
-                                  (json_int_t)p->params, "flops", p->flops * steps_of(c, (zm_phase)i, steps), "seconds",
-                                  a->seconds[i], "least_bytes",
+                                  (json_int_t)p->params, "flops", p->flops * runs_of(&a->size, c, (zm_phase)i, steps),
+                                  "seconds", a->seconds[i], "least_bytes",
                                   (json_int_t)(a->size.base + p->owned + p->work +
                                                (p->window < p->mapped ? p->window : p->mapped)),
                                   "all_bytes", (json_int_t)(a->size.base + p->owned + p->work + p->mapped)));
@@ -180,6 +194,8 @@ static zm_status print_json(const answer *a, const zm_model_config *c, int steps
                   "least_bytes", (json_int_t)zm_memory_least(&a->size), "all_bytes",
                   (json_int_t)zm_memory_most(&a->size), "fits", a->fits, "bands", a->fits ? a->plan.bands : 0,
                   "peak_gflops", a->peak, "disk_bytes", (json_int_t)a->disk, "phases", phases);
+    if (j && c->dit.causal.block)
+        json_object_set_new(j, "past_bytes", json_integer((json_int_t)a->size.past));
     if (j && c->dit.causal.block)
         json_object_set_new(j, "attention", json_string(zm_dit_causal_text(&c->dit.causal, causal, sizeof causal)));
     char *text = j ? json_dumps(j, JSON_REAL_PRECISION(9)) : NULL;

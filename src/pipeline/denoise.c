@@ -57,7 +57,7 @@ void zm_denoise_begin(zm_denoise *d, const zm_request *r, zm_latent_plan *plan)
         memcpy(x, r->supplied->noise, (size_t)d->size.each * sizeof *x);
     else
         for (int f = 0; f < d->size.frames; f++) { /* a stream per frame: a longer clip begins with the same noise */
-            zm_rng rng = zm_rng_init(r->seed, (uint64_t)f);
+            zm_rng rng = zm_rng_init(r->seed, (uint64_t)(r->at + f));
             zm_rng_normals(&rng, x + f * each, (size_t)each);
         }
     d->next = d->first = zm_denoise_first(d, plan);

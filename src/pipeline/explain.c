@@ -18,9 +18,14 @@ typedef struct lookout {
     zm_model *m;
     const zm_watch *w;
     int picture_px;
-    int at;         /* the step that runs */
-    float *sample;  /* [F,H,W,z] before it */
-    int64_t maps;   /* blocks told of this step */
+    bool started_once;
+    int at;        /* the step that runs */
+    int from;      /* latent frame that what runs begins with: of clips made block by block, the block's first */
+    int64_t cells; /* numbers of a latent frame */
+    float *sample; /* [F,H,W,z] before the step */
+    struct squares {
+        double with, without, dot, apart, n;
+    } * squares;    /* [steps] sums over all blocks */
     double started; /* of the phase */
     double *phase;  /* its time goes here */
     double outside; /* seconds in the caller's frame callback */
@@ -69,7 +74,10 @@ static zm_status allocate(lookout *l, int wanted, zm_error *err)
     x->block_share = numbers(x->blocks, x->columns, 1);
     x->step_share = numbers(x->steps, x->columns, 1);
     l->sample = numbers(x->size.each, 1, 1);
-    bool there = x->step && x->view && x->map && x->block_map && x->block_share && x->step_share && l->sample;
+    l->squares = calloc((size_t)x->steps, sizeof *l->squares);
+    l->cells = cells;
+    bool there =
+        x->step && x->view && x->map && x->block_map && x->block_share && x->step_share && l->sample && l->squares;
     if (there)
         choose_views(x, wanted, l->m->keep);
     for (int i = 0; there && i < x->views; i++) {
@@ -116,16 +124,18 @@ static void on_input(void *user, const zm_denoise *d, float *sample)
 {
     lookout *l = user;
     zm_explanation *x = l->x;
-    int64_t cells = x->size.each / x->size.frames;
+    int middle = x->size.frames / 2;
+    if (d->next == d->first)
+        l->from += l->started_once ? d->size.frames : 0;
+    l->started_once = true;
     l->at = d->next;
-    l->maps = 0;
-    memcpy(l->sample, sample, (size_t)x->size.each * sizeof *sample);
+    memcpy(l->sample + l->from * l->cells, sample, (size_t)d->size.each * sizeof *sample);
     x->step[l->at].sigma = d->schedule.sigma[l->at];
     x->step[l->at].timestep = d->schedule.timestep[l->at];
     x->sigma_end = d->schedule.sigma[d->schedule.steps];
     zm_explain_view *v = view_of(x, l->at);
-    if (v)
-        memcpy(v->noisy, sample + x->size.frames / 2 * cells, (size_t)cells * sizeof *sample);
+    if (v && middle >= l->from && middle < l->from + d->size.frames)
+        memcpy(v->noisy, sample + (middle - l->from) * l->cells, (size_t)l->cells * sizeof *sample);
 }
 
 /* x0 = x - sigma v (sample/schedule.h), whatever the solver then makes of it. */
@@ -133,26 +143,28 @@ static void on_velocity(void *user, const zm_denoise *d, const float *v)
 {
     lookout *l = user;
     zm_explain_view *view = view_of(l->x, l->at);
-    for (int64_t i = 0; view && i < l->x->size.each; i++)
-        view->x0[i] = (float)((double)l->sample[i] - d->schedule.sigma[l->at] * (double)v[i]);
+    int64_t from = l->from * l->cells;
+    for (int64_t i = 0; view && i < d->size.each; i++)
+        view->x0[from + i] = (float)((double)l->sample[from + i] - d->schedule.sigma[l->at] * (double)v[i]);
 }
 
 static void on_branches(void *user, const float *cond, const float *uncond, int64_t n)
 {
     lookout *l = user;
     zm_explain_step *s = &l->x->step[l->at];
-    double cc = 0, uu = 0, cu = 0, dd = 0;
+    struct squares *q = &l->squares[l->at];
     for (int64_t i = 0; i < n; i++) {
         double c = (double)cond[i], u = uncond ? (double)uncond[i] : c;
-        cc += c * c;
-        uu += u * u;
-        cu += c * u;
-        dd += (c - u) * (c - u);
+        q->with += c * c;
+        q->without += u * u;
+        q->dot += c * u;
+        q->apart += (c - u) * (c - u);
     }
-    s->with = sqrt(cc / (double)n);
-    s->without = sqrt(uu / (double)n);
-    s->apart = sqrt(dd / (double)n);
-    s->cosine = uncond ? cu / sqrt(cc * uu) : (double)NAN;
+    q->n += (double)n;
+    s->with = sqrt(q->with / q->n);
+    s->without = sqrt(q->without / q->n);
+    s->apart = sqrt(q->apart / q->n);
+    s->cosine = uncond ? q->dot / sqrt(q->with * q->without) : (double)NAN;
 }
 
 static void on_ran(void *user, const zm_network_cost *cost)
@@ -170,12 +182,13 @@ static void on_attention(void *user, int block, const float *map, int64_t tokens
     lookout *l = user;
     zm_explanation *x = l->x;
     int64_t cells = x->grid[1] * x->grid[2], from = x->grid[0] / 2 * cells;
+    int64_t before = l->from / l->m->config.dit.patch_size[0] * cells; /* patches of the clip */
     int columns = rows < x->columns ? rows : x->columns;
-    float step = 1 / (float)x->steps, block_part = 1 / (float)x->blocks, patch = 1 / (float)tokens;
+    float step = 1 / (float)x->steps, block_part = 1 / (float)x->blocks, patch = 1 / (float)(x->grid[0] * cells);
     float *middle = x->block_map + block * cells * x->columns;
-    for (int64_t t = 0; t < tokens; t++)
+    for (int64_t t = before; t < before + tokens; t++)
         for (int c = 0; c < columns; c++) {
-            float w = map[t * stride + c];
+            float w = map[(t - before) * stride + c];
             x->map[t * x->columns + c] += w * step * block_part;
             x->block_share[block * x->columns + c] += w * step * patch;
             x->step_share[l->at * x->columns + c] += w * block_part * patch;
@@ -324,6 +337,7 @@ static zm_status measure(zm_explanation *x, const zm_model *m, zm_error *err)
                                                   .height = r->height,
                                                   .frames = r->span > r->frames ? r->span : r->frames,
                                                   .guided = r->guidance != 1 || r->guidance_low != 1,
+                                                  .whole = r->whole,
                                                   .precision = r->precision},
                              err);
 }
@@ -366,13 +380,19 @@ static zm_status look_on(lookout *l, zm_film *film, const zm_explain_options *op
     zm_explanation *x = l->x;
     const zm_film_about *a = zm_film_about_of(film);
     zm_generator_options how;
-    if (a->windows > 1)
-        return zm_fail(err, ZM_E_USAGE, "a film of %d windows is too long to explain; %d frames at most are one",
-                       a->windows, l->m->config.video.frames);
+    int own = l->m->config.video.frames, block = zm_request_block(&a->clip, l->m);
+    if (block ? a->made > own : a->windows > 1)
+        return zm_fail(err, ZM_E_USAGE, "a film of %lld frames is too long to explain; %d are possible",
+                       (long long)a->made, own);
     x->r = a->clip;
     x->width = a->width;
     x->height = a->height;
     x->size = zm_latent_size_of(&x->r, l->m);
+    if (block) { /* windows are blocks; all of them are one clip here */
+        x->r.frames = x->r.span = (int)a->made;
+        x->size.frames *= a->windows;
+        x->size.each *= a->windows;
+    }
     x->steps = x->r.steps;
     zm_status s = zm_explain_tokenise(x, l->m, err);
     if (!s)
@@ -400,5 +420,6 @@ zm_status zm_explain(zm_explanation *out, zm_model *m, const zm_request *r, cons
         s = look_on(&l, film, opt, err);
     zm_film_close(film);
     free(l.sample);
+    free(l.squares);
     return s;
 }

@@ -7,6 +7,9 @@
 #include <string.h>
 
 #include "pipeline/film_parts.h"
+#include "pipeline/past.h"
+
+enum { STRETCH_FRAMES = 12 }; /* between marks, of films made block by block */
 
 static zm_mode_kind mode_of(const zm_film_request *r)
 {
@@ -108,6 +111,20 @@ static int head_of(const zm_model *m, int length, int tail)
     return head < length ? head : 0;
 }
 
+/* Films block by block.  A given video shows the network its end: as much as it will look back on. */
+static zm_status settle_blocks(zm_film *f, zm_error *err)
+{
+    const zm_model_config *c = &f->m->config;
+    int t = f->m->time_stride, block = c->dit.causal.block;
+    zm_past_ring ring = zm_past_ring_of(&c->dit.causal, 1 + (c->video.frames - 1 + t - 1) / t);
+    int seen = (ring.slots ? ring.slots : 1) * block; /* latent frames */
+    f->reel.block = block;
+    f->reel.head = 1 + (seen - 1) * t;
+    f->reel.length = f->r.before ? 1 + (seen + block - 1) * t : block * t;
+    f->reel.before = f->r.before ? (int)fmin((double)f->main_frames, f->reel.head) : 0;
+    return zm_reel_settle(&f->reel, err);
+}
+
 static zm_status settle_reel(zm_film *f, int frames, zm_error *err)
 {
     const zm_film_request *r = &f->r;
@@ -116,6 +133,9 @@ static zm_status settle_reel(zm_film *f, int frames, zm_error *err)
     if (s)
         return s;
     f->reel.stride = t;
+    if (f->m->config.dit.causal.block &&
+        !r->change) /* all of a video that is changed is there: its windows are whole */
+        return settle_blocks(f, err);
     f->reel.length = 1 + (own - 1 + t - 1) / t * t;
     f->reel.head = head_of(f->m, f->reel.length, r->before && r->after ? t : 0);
     if (r->before)
@@ -173,11 +193,17 @@ static zm_status settle_clip(zm_film *f, zm_error *err)
 {
     static const zm_known some = {.n_head = 0};
     zm_request *c = &f->about.clip;
-    bool given = f->r.before || f->r.after || f->r.change || zm_reel_windows(&f->reel) > 1;
+    bool blocks = f->reel.block > 0;
+    bool given = f->r.before || f->r.after || f->r.change || (!blocks && zm_reel_windows(&f->reel) > 1);
+    for (int i = 0; blocks && f->r.shot && i < f->r.n_shots; i++)
+        given |= f->r.shot[i].picture != NULL;
     *c = f->r.clip;
+    c->whole = !blocks;
     c->prompt = f->r.shot ? f->r.shot[0].prompt : c->prompt;
     c->frames = zm_reel_windows(&f->reel) == 1 && !given ? (int)zm_reel_frames(&f->reel) : f->reel.length;
     c->span = zm_reel_windows(&f->reel) == 1 && !given ? f->r.clip.span : f->reel.length;
+    if (blocks)
+        c->frames = c->span = 1 + (f->reel.block - 1) * f->m->time_stride;
     const zm_image *first = f->r.shot ? f->r.shot[0].picture : c->first;
     c->first = first;
     if (given && !first)
@@ -226,6 +252,8 @@ zm_status zm_film_open(zm_film **out, zm_model *m, const zm_film_request *r, zm_
     f->about.made = f->r.clip.loop ? f->about.clip.frames : zm_reel_frames(&f->reel);
     f->shot[0].frames += f->r.clip.loop ? (int)(f->about.made - zm_reel_frames(&f->reel)) : 0;
     f->about.windows = zm_reel_windows(&f->reel);
+    int each = f->reel.block * f->m->time_stride;
+    f->about.stretch = each ? (STRETCH_FRAMES + each - 1) / each : 1;
     *out = f;
     return ZM_OK;
 }

@@ -62,7 +62,8 @@ typedef struct zm_film_about {
     double fps;
     int64_t made; /* frames that are made */
     int windows;
-    bool exact; /* frames of a given video pass through: they may not be enlarged */
+    int stretch; /* windows between two marks: blocks are short, and each mark begins the file's encoder anew */
+    bool exact;  /* frames of a given video pass through: they may not be enlarged */
 } zm_film_about;
 
 typedef struct zm_film zm_film;

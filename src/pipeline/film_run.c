@@ -367,7 +367,7 @@ static zm_status on_finish(void *user, zm_error *err)
     f->done++;
     if (f->done >= f->about.windows)
         return end_film(f, err);
-    if (!f->watch->path || !f->watch->mark || f->reel.backward)
+    if (!f->watch->path || !f->watch->mark || f->reel.backward || f->done % f->about.stretch)
         return ZM_OK;
     zm_status s = f->watch->mark(f->watch->watch.user, &mark, err);
     return s ? s : zm_film_save(f, &mark, err);
@@ -400,9 +400,33 @@ static void on_note(void *user, const char *sentence)
         w->note(w->user, sentence);
 }
 
-static zm_status window(zm_film *f, bool resume, zm_error *err)
+/* Steps of a window are worth a file where the film could go on with it: behind a mark. */
+static bool is_behind_mark(const zm_film *f)
+{
+    return !f->done || !f->reel.block || (f->watch->path && f->watch->mark && f->done % f->about.stretch == 0);
+}
+
+/* What is asked of the generator; what is given comes later. */
+static zm_request ask(const zm_film *f)
 {
     zm_request r = f->about.clip;
+    const zm_window *w = &f->now;
+    if (f->r.shot)
+        r.prompt = f->r.shot[w->shot].prompt;
+    if (f->reel.block) {
+        r.frames = r.span = w->skip + w->show;
+        r.at = w->at;
+        r.onward = w->onward;
+    } else if (f->done && w->skip) { /* a window that goes on has noise of its own; shots begin alike */
+        uint64_t key[2] = {r.seed, (uint64_t)f->done};
+        r.seed = zm_hash64(key, sizeof key, 0) >> 1;
+    }
+    return r;
+}
+
+static zm_status window(zm_film *f, bool resume, zm_error *err)
+{
+    zm_request r = ask(f);
     const zm_watch *outer = &f->watch->watch;
     bool several = f->about.windows > 1;
     zm_saving saving = outer->saving ? *outer->saving : (zm_saving){0};
@@ -417,7 +441,7 @@ static zm_status window(zm_film *f, bool resume, zm_error *err)
                   .finish = on_finish,
                   .note = on_note,
                   .stop = outer->stop,
-                  .saving = outer->saving ? &saving : NULL,
+                  .saving = outer->saving && is_behind_mark(f) ? &saving : NULL,
                   .probe = outer->probe};
     zm_status s = f->r.change ? read_source(f, err) : ZM_OK;
     f->seen = 0;
@@ -428,15 +452,7 @@ static zm_status window(zm_film *f, bool resume, zm_error *err)
     }
     if (!s)
         s = fill_known(f, &r, err);
-    if (s)
-        return s;
-    if (f->r.shot)
-        r.prompt = f->r.shot[f->now.shot].prompt;
-    if (f->done && f->now.skip) { /* a window that goes on has noise of its own; shots begin alike */
-        uint64_t key[2] = {r.seed, (uint64_t)f->done};
-        r.seed = zm_hash64(key, sizeof key, 0) >> 1;
-    }
-    return zm_generate(f->g, &r, &w, err);
+    return s ? s : zm_generate(f->g, &r, &w, err);
 }
 
 /* ---- the film ---- */
@@ -448,7 +464,7 @@ static zm_status make_room(zm_film *f, zm_error *err)
     int w = f->about.width, h = f->about.height, fade = 0;
     for (int i = 0; i < f->reel.n_shots; i++)
         fade = f->shot[i].dissolve > fade ? f->shot[i].dissolve : fade;
-    bool alone = f->about.windows == 1 && !f->about.exact;
+    bool alone = (f->about.windows == 1 || f->reel.block) && !f->about.exact;
     int carried = f->r.clip.loop ? (int)f->about.made : alone ? 0 : f->reel.length;
     zm_status s = zm_frame_init(&f->sized, w, h, err);
     if (!s)
@@ -515,9 +531,9 @@ zm_status zm_film_run(zm_film *f, const zm_generator_options *how, const zm_film
     f->watch = w;
     zm_status s = make_room(f, err);
     if (!s)
-        s = set_out(f, err);
-    if (!s)
         s = zm_generator_new(&f->g, f->m, &f->about.clip, how, err);
+    if (!s)
+        s = set_out(f, err);
     for (bool resume = true; !s && zm_reel_window(&f->now, &f->reel, f->done); resume = false) {
         if (w->window)
             w->window(w->watch.user, f->done, f->about.windows);
@@ -527,7 +543,7 @@ zm_status zm_film_run(zm_film *f, const zm_generator_options *how, const zm_film
         !strstr(err->text, "--resume")) {
         size_t n = strlen(err->text);
         snprintf(err->text + n, sizeof err->text - n, "; the same command with --resume goes on after window %d of %d",
-                 f->done, f->about.windows);
+                 f->done / f->about.stretch * f->about.stretch, f->about.windows);
     }
     if (!s && w->path)
         (void)unlink(w->path);

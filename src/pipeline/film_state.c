@@ -1,6 +1,7 @@
 /* A film's place on disk: what is done, and the frames that the next window needs.
  *
- * One safetensors file.  Tensors: "carry", "held" u8 [n,height,width,3], those that are there.  Metadata: the
+ * One safetensors file.  Tensors: "carry", "held" u8 [n,height,width,3], those that are there; of a film made block by
+ * block in the middle of a take also what the next block goes on from (kept.h).  Metadata: the
  * number of windows done, where the growing file is, and the film's identity in words.
  * SPDX-License-Identifier: MIT */
 #include <inttypes.h>
@@ -13,7 +14,7 @@
 #include "pipeline/film_parts.h"
 #include "pipeline/saving.h"
 
-static const char version[] = "1";
+static const char version[] = "2";
 
 static zm_status hash_file(uint64_t *h, const char *path, zm_error *err)
 {
@@ -90,27 +91,42 @@ static void note(zm_meta *meta, size_t *n, const char *key, const char *text)
     *n += 1;
 }
 
+/* Whether the window after those that are done goes on after latent frames. */
+static bool goes_on(const zm_film *f)
+{
+    zm_window next;
+    return f->reel.block && zm_reel_window(&next, &f->reel, f->done) && next.at;
+}
+
 zm_status zm_film_save(zm_film *f, const zm_film_mark *mark, zm_error *err)
 {
     const zm_stock *stock[2] = {&f->carry, &f->held};
     static const char *const name[2] = {"carry", "held"};
     static const char *const key[4] = {"done", "frames", "bytes", "segments"};
     const int64_t value[4] = {f->done, mark->frames, mark->bytes, mark->segments};
-    zm_weight row[2];
+    zm_weight *row = NULL;
     uint8_t *data[2] = {NULL, NULL};
+    const zm_weight *past = NULL;
+    size_t n_past = 0;
     zm_meta meta[ZM_IDENTITY_MAX + 5];
     char text[4][24];
     size_t n = 0;
     int rows = 0;
     zm_status s = know(f, err);
+    if (!s && goes_on(f))
+        s = zm_generator_past(f->g, &past, &n_past, err);
     if (s)
         return s;
+    if (!(row = malloc((2 + n_past) * sizeof *row)))
+        return zm_fail(err, ZM_E_NOMEM, "%s: out of memory", f->watch->path);
     for (int i = 0; !s && i < 2; i++) {
         if (!stock[i]->n)
             continue;
         if (!(data[i] = gather(stock[i], &row[rows++], name[i])))
             s = zm_fail(err, ZM_E_NOMEM, "%s: out of memory", f->watch->path);
     }
+    for (size_t i = 0; i < n_past; i++)
+        row[rows++] = past[i];
     note(meta, &n, "zouma.film", version);
     for (int i = 0; i < 4; i++) {
         snprintf(text[i], sizeof text[i], "%" PRId64, value[i]);
@@ -122,6 +138,7 @@ zm_status zm_film_save(zm_film *f, const zm_film_mark *mark, zm_error *err)
         s = zm_safetensors_write(f->watch->path, row, (size_t)rows, meta, n, err);
     for (int i = 0; i < 2; i++)
         free(data[i]);
+    free(row);
     return s;
 }
 
@@ -187,12 +204,14 @@ zm_status zm_film_load(zm_film *f, zm_film_mark *mark, bool *found, zm_error *er
         s = load_stock(&f->carry, w, "carry", err);
     if (!s)
         s = load_stock(&f->held, w, "held", err);
+    f->done = s ? 0 : (int)value[0];
+    if (!s && goes_on(f))
+        s = zm_generator_restore(f->g, w, err);
     zm_weights_free(w);
     if (s)
         return s;
-    f->done = (int)value[0];
     zm_window next;
-    if (!zm_reel_window(&next, &f->reel, f->done) || next.head > f->carry.n ||
+    if (!zm_reel_window(&next, &f->reel, f->done) || (!next.picture && next.head > f->carry.n) ||
         (next.shot && f->shot[next.shot].dissolve > f->held.n && next.first < zm_reel_frames(&f->reel)))
         return zm_fail(err, ZM_E_FORMAT, "%s: frames that the next window needs are not there", f->watch->path);
     *mark = (zm_film_mark){.frames = (int64_t)value[1], .bytes = (int64_t)value[2], .segments = (int)value[3]};

@@ -52,6 +52,7 @@ zm_status zm_generator_fit(zm_generator_options *out, zm_model *m, const zm_requ
                            .height = r->height,
                            .frames = r->span > r->frames ? r->span : r->frames,
                            .guided = r->guidance != 1 || r->guidance_low != 1,
+                           .whole = r->whole,
                            .given = r->first || r->last || r->known,
                            .precision = r->precision};
     zm_status s = zm_memory_measure(&size, &m->config, &q, err);

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdbool.h>
 
+#include "format/weights.h"
 #include "media/frame.h"
 #include "pipeline/denoise.h"
 
@@ -56,18 +57,31 @@ ZM_MUST zm_status zm_generator_fit(zm_generator_options *out, zm_model *m, const
 
 /* Prepared graphs of one model and size: several clips can be made with it. */
 typedef struct zm_generator zm_generator;
-/* r: resolved; only its sizes, its precision, whether guidance is 1 and whether its quality is one of few steps matter here.
+/* r: resolved; only its sizes, its precision, whether it is made block by block, whether guidance is 1 and whether its quality is
+ * one of few steps matter here.
  * No other generator of m may want that otherwise.  m is borrowed, and opens its parts when they are
  * needed.  opt NULL: {0}, but branches one by one where the model does not keep its parts. */
 ZM_MUST zm_status zm_generator_new(zm_generator **out, zm_model *m, const zm_request *r,
                                    const zm_generator_options *opt, zm_error *err);
 void zm_generator_free(zm_generator *g);
 /* Make a clip of the prepared size.  ZM_E_INTERRUPTED when stopped; ZM_E_USAGE: the state to resume is another run's;
- * else whatever `frame` returns. */
+ * else whatever `frame` returns.
+ *
+ * Models that look back only make it block by block, of any length: each block is one run of the loop, which sees the
+ * keys and values of those before it (past.h), and its frames leave before the next one begins.  A clip that begins
+ * (r->at 0) forgets all others; one with r->at goes on where the last clip with `onward` ended, under its own prompt:
+ * r->frames, its first latent frame among them, come after it.  Given frames go through the network as blocks that are
+ * finished.  Steps are saved only where one block of the clip is to be made.  ZM_E_USAGE: the clip goes on after frames
+ * that this generator has not made. */
 ZM_MUST zm_status zm_generate(zm_generator *g, const zm_request *r, const zm_watch *watch, zm_error *err);
 /* Steps of the last clip whose velocity was told instead of computed. */
 int zm_generator_left_out(const zm_generator *g);
-/* Latent of the last clip, normalised, [F,H,W,z]; borrowed; NULL before the first. */
+/* Of clips made block by block: what the next clip goes on from, as tensors for a file and back.  Rows and their names
+ * are borrowed until the next clip; *n of them.  ZM_E_NOMEM. */
+ZM_MUST zm_status zm_generator_past(zm_generator *g, const zm_weight **row, size_t *n, zm_error *err);
+/* ZM_E_MISSING, ZM_E_FORMAT: they are not of this generator's network or size. */
+ZM_MUST zm_status zm_generator_restore(zm_generator *g, const zm_weights *w, zm_error *err);
+/* Latent of the last clip, normalised, [F,H,W,z], or of its last block; borrowed; NULL before the first. */
 const float *zm_generator_latent(const zm_generator *g, zm_latent_size *size);
 
 #endif

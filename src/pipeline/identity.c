@@ -129,6 +129,8 @@ zm_status zm_identity_of(zm_identity *out, const zm_request *r, const zm_model *
                     zm_identity_hash_image(r->last, zm_identity_hash_image(r->first, 0)));
     zm_identity_add(out, "given frames", "%016" PRIx64, hash_known(r, m));
     zm_identity_add(out, "loop", "%d", r->loop);
+    zm_identity_add(out, "whole", "%d", r->whole);
+    zm_identity_add(out, "frames before", "%" PRId64 " %016" PRIx64, r->at, r->before);
     zm_identity_add(out, "supplied", "%016" PRIx64, hash_supplied(r, m));
     return zm_identity_check(out, err);
 }

@@ -5,7 +5,7 @@
 
 #include "pipeline/request.h"
 
-enum { ZM_IDENTITY_MAX = 24 };
+enum { ZM_IDENTITY_MAX = 28 };
 
 /* Settings by name, as text.  Two runs with the same identity give the same latent. */
 typedef struct zm_identity {

@@ -9,6 +9,7 @@
 
 #include "backend/backend.h"
 #include "ops/flops.h"
+#include "pipeline/past.h"
 #include "pipeline/vae_stream.h"
 #include "sample/solver.h"
 
@@ -126,6 +127,22 @@ static zm_status size_picture(zm_memory *m, const zm_model_config *c, zm_error *
     return s;
 }
 
+/* A block's graph sees the past, whose memory is held all the time. */
+static void add_past(zm_memory *m, const zm_model_config *c, zm_build *b, const zm_dit *d, zm_dit_inputs *in,
+                     zm_dit_past *past)
+{
+    static char elsewhere; /* no weights: what has an address lies in no file */
+    const int *p = c->dit.patch_size;
+    zm_past_ring ring = zm_past_ring_of(&c->dit.causal, 1 + (c->video.frames - 1 + m->time - 1) / m->time);
+    int64_t tokens = c->dit.causal.block / p[0] * (m->latent_height / p[1]) * (m->latent_width / p[2]);
+    m->past = (m->request.guided ? 2 : 1) * zm_past_bytes(&c->dit, &ring, tokens);
+    if (!ring.slots)
+        return;
+    zm_dit_past_leaves(past, b, d, in, ring.slots * tokens, true);
+    for (int i = 0; !zm_graph_failed(b->g) && i < past->n; i++)
+        past->k[i]->data = past->v[i]->data = &elsewhere;
+}
+
 /* A step of one expert, a branch at a time, and the keys and values that a clip keeps. */
 static zm_status size_step(zm_memory *m, const zm_model_config *c, zm_phase phase, zm_model_part_kind part,
                            zm_error *err)
@@ -147,12 +164,16 @@ static zm_status size_step(zm_memory *m, const zm_model_config *c, zm_phase phas
         zm_tensor *text = zm_input(once, ZM_F32, ZM_SHAPE(1, c->dit.text_len, c->dit.text_dim), "context");
         zm_tensor *image = tokens ? zm_input(once, ZM_F32, ZM_SHAPE(1, tokens, c->dit.img_dim), "image") : NULL;
         zm_dit_kept made = zm_dit_build_kept(&b1, d, text, image);
-        zm_dit_inputs in = zm_dit_input_leaves(&b2, d,
-                                               &(zm_dit_sizes){.batch = 1,
-                                                               .frames = m->latent_frames,
-                                                               .height = m->latent_height,
-                                                               .width = m->latent_width,
-                                                               .groups = c->family->frame_timesteps ? 0 : 1});
+        zm_dit_inputs in =
+            zm_dit_input_leaves(&b2, d,
+                                &(zm_dit_sizes){.batch = 1,
+                                                .frames = m->blocks ? c->dit.causal.block : m->latent_frames,
+                                                .height = m->latent_height,
+                                                .width = m->latent_width,
+                                                .groups = c->family->frame_timesteps ? 0 : 1});
+        zm_dit_past past;
+        if (m->blocks)
+            add_past(m, c, &b2, d, &in, &past);
         zm_dit_kept kept = zm_dit_kept_leaves(&b2, &made);
         in.kept = &kept;
         in.key_bias = zm_input(n.g, ZM_F32, ZM_SHAPE(1, c->dit.text_len), "key bias");
@@ -162,7 +183,8 @@ static zm_status size_step(zm_memory *m, const zm_model_config *c, zm_phase phas
         if (!s)
             s = zm_exec_measure(&first, once, NULL, err);
         if (!s)
-            s = weigh(&n, m->request.guided ? 2 : 1, m->request.precision, first.mapped, err);
+            s = weigh(&n, (m->request.guided ? 2 : 1) * (m->blocks ? m->blocks : 1), m->request.precision, first.mapped,
+                      err);
         n.to->work += first.work; /* both graphs are there when the first step begins */
         n.to->window = first.window > n.to->window ? first.window : n.to->window;
     }
@@ -209,6 +231,9 @@ static zm_status size_autoencoder(zm_memory *m, const zm_model_config *c, zm_pha
         m->latent_height = m->request.height / stride;
         m->latent_width = m->request.width / stride;
         m->latent_channels = zm_vae_z_dim(v);
+        m->time = time;
+        int block = m->request.whole ? 0 : c->dit.causal.block;
+        m->blocks = block ? (int)((m->latent_frames + block - 1) / block) : 0;
         s = foresee(&n, ZM_PART_VAE, err);
     }
     if (!s)
@@ -219,6 +244,7 @@ static zm_status size_autoencoder(zm_memory *m, const zm_model_config *c, zm_pha
     size_t pixels = (size_t)m->request.width * (size_t)m->request.height;
     size_t beside = 4 * 3 * sizeof(float) * pixels + (encode ? 0 : WRITER_BYTES_PER_PIXEL * pixels);
     n.to->work = size.work + beside;
+    m->states = m->blocks && !encode ? size.state : m->states; /* of all bands together about as much */
     n.to->flops = size.first_flops + size.next_flops * (double)(m->latent_frames - 1);
     n.to->mapped = size.mapped < n.to->mapped ? size.mapped : n.to->mapped; /* the other half is not touched */
     n.to->window = n.to->mapped ? size.window : 0;
@@ -249,8 +275,9 @@ zm_status zm_memory_measure(zm_memory *out, const zm_model_config *c, const zm_m
         s = size_step(out, c, ZM_PHASE_LOW, ZM_PART_DIT_LOW, err);
     const int *p = c->dit.patch_size;
     out->tokens = out->latent_frames / p[0] * (out->latent_height / p[1]) * (out->latent_width / p[2]);
-    int64_t latents = out->latent_frames * out->latent_height * out->latent_width * c->dit.in_dim;
-    out->base = PROGRAM_BYTES + (size_t)latents * sizeof(float) * (ZM_SLOT_COUNT + 6);
+    int64_t block = out->blocks ? c->dit.causal.block : out->latent_frames;
+    int64_t latents = block * out->latent_height * out->latent_width * c->dit.in_dim;
+    out->base = PROGRAM_BYTES + (size_t)latents * sizeof(float) * (ZM_SLOT_COUNT + 6) + out->past + out->states;
     return s;
 }
 

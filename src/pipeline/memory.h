@@ -24,6 +24,7 @@ const char *zm_phase_name(zm_phase p); /* "text encoding" */
 typedef struct zm_memory_request {
     int width, height, frames; /* pixels, frames */
     bool guided;               /* two branches: with and without prompt */
+    bool whole;                /* of a model that looks back only: not block by block */
     bool given;                /* pictures are given: they pass through the picture encoder and the autoencoder */
     zm_precision precision;    /* of denoising and decoding */
 } zm_memory_request;
@@ -35,7 +36,7 @@ typedef struct zm_memory_phase {
     size_t mapped;  /* weights that stay in their file */
     size_t window;  /* the least of them that must be resident at a time */
     size_t work;    /* activations, kernels' scratch, state */
-    double flops;   /* of one run: a step with all its branches, the prompts, the whole clip */
+    double flops;   /* of one run: a step with all its branches, of every block, the prompts, the whole clip */
 } zm_memory_phase;
 
 /* Counts of bands that decoding may be cut into (zm_vae_stream_band): 1, 2, 4, 8. */
@@ -47,7 +48,12 @@ typedef struct zm_memory {
     size_t
         band_work[ZM_BANDINGS]; /* decoding's `work` in 1 << i bands, [0] that of its phase; SIZE_MAX: no such bands */
     double band_flops[ZM_BANDINGS];
-    size_t base; /* held all the time: program, libraries, tokenizer, latents */
+    size_t
+        base; /* held all the time: program, libraries, tokenizer, latents, what a film block by block goes on from */
+    size_t past;   /* of the base: keys and values of the blocks that are looked back on, all branches */
+    size_t states; /* of the base: the decoder's between two blocks */
+    int blocks;    /* that the clip is made in; 0: whole */
+    int time;      /* frames of a latent frame */
     int64_t latent_frames, latent_height, latent_width, latent_channels, tokens;
 } zm_memory;
 

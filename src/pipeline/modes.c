@@ -48,7 +48,13 @@ static bool takes_images(const zm_model *m)
 
 static bool goes_on(const zm_model *m)
 {
-    return takes_image(m) && m->config.video.given > 0;
+    return takes_image(m) && (m->config.video.given > 0 || !looks_ahead(m));
+}
+
+/* Block by block a film has no end. */
+static bool lasts(const zm_model *m)
+{
+    return goes_on(m) || !looks_ahead(m);
 }
 
 #define NEEDS_TEXT   "it always goes on from a picture"
@@ -67,7 +73,7 @@ const zm_mode zm_modes[ZM_MODE_COUNT] = {
     {ZM_MODE_LOOP, "loop", "a clip whose first frame follows its last", NEEDS_CIRCLE, circles},
     {ZM_MODE_EDIT, "edit", "change a video", NEEDS_TEXT, takes_text},
     {ZM_MODE_INPAINT, "inpaint", "change a part of a video", NEEDS_TEXT, takes_text},
-    {ZM_MODE_LONG, "long", "longer than the model's clips", NEEDS_IMAGE, goes_on},
+    {ZM_MODE_LONG, "long", "longer than the model's clips", NEEDS_IMAGE, lasts},
     {ZM_MODE_STORYBOARD, "storyboard", "shots that make one video", NEEDS_TEXT, takes_text},
 };
 

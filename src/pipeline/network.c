@@ -14,6 +14,8 @@ typedef struct expert {
     zm_tensor *context, *image;
     zm_dit_kept made, kept; /* keys and values: outputs of `once`, leaves of `g` */
     zm_dit_inputs in;
+    zm_dit_past past; /* of a network that has one */
+    int64_t placed;   /* blocks made when its places were told; -1: never */
     zm_tensor *velocity;
     zm_lookout lookout;
     int rows;   /* of the folded context */
@@ -33,6 +35,8 @@ struct zm_network {
     float *time;      /* [batch*groups,freq_dim] */
     float *features;  /* [batch,image_tokens,img_dim]; NULL: none */
     float *both;      /* [2,F,H,W,z] velocities */
+    zm_past *past;    /* borrowed; NULL: none, or one without slots */
+    float *fresh;     /* of one layer, [batch,tokens,dim], on its way into the past */
     zm_fold fold;
     float *text[2]; /* a branch's keys and values of the text, tensor after tensor; where branches take turns */
 };
@@ -54,6 +58,8 @@ zm_status zm_network_new(zm_network **out, zm_model *m, const zm_latent_plan *pl
                       .batch = batch,
                       .per_frame = m->config.family->frame_timesteps,
                       .groups = m->config.family->frame_timesteps ? plan->size.frames / c->patch_size[0] : 1};
+    n->past = opt->past && opt->past->ring.slots ? opt->past : NULL;
+    ZM_ASSERT(!n->past || (n->past->batch == batch && n->past->branches == opt->branches));
     int64_t cells = n->size.each / n->size.z;
     n->joined = zm_aligned_alloc((size_t)(batch * cells * (n->size.z + n->channels)) * sizeof *n->joined);
     n->time = zm_aligned_alloc((size_t)(batch * n->groups * c->freq_dim) * sizeof *n->time);
@@ -61,7 +67,9 @@ zm_status zm_network_new(zm_network **out, zm_model *m, const zm_latent_plan *pl
     if (n->image_tokens)
         n->features =
             zm_aligned_alloc((size_t)batch * (size_t)n->image_tokens * (size_t)c->img_dim * sizeof *n->features);
-    if (!n->joined || !n->time || !n->both || (n->image_tokens && !n->features)) {
+    if (n->past)
+        n->fresh = zm_aligned_alloc((size_t)batch * n->past->block * sizeof *n->fresh);
+    if (!n->joined || !n->time || !n->both || (n->past && !n->fresh) || (n->image_tokens && !n->features)) {
         zm_network_free(n);
         return zm_fail(err, ZM_E_NOMEM, "no memory for latents of %d x %d x %d", plan->size.frames, plan->size.height,
                        plan->size.width);
@@ -91,6 +99,7 @@ void zm_network_free(zm_network *n)
     free(n->time);
     free(n->features);
     free(n->both);
+    free(n->fresh);
     free(n->text[0]);
     free(n->text[1]);
     free(n);
@@ -114,6 +123,24 @@ static zm_status open_once(zm_network *n, expert *e, const zm_part *part, const 
     return s ? s : zm_exec_new(&e->once_exec, e->once, &once, err);
 }
 
+/* Leaves of the past; keys that are kept stay with the graph until they are asked for. */
+static void add_past(zm_network *n, expert *e, zm_build *b, const zm_part *part, zm_exec_options *opt)
+{
+    int64_t tokens = (int64_t)(n->past->block / (size_t)n->m->config.dit.dim);
+    zm_dit_past_leaves(&e->past, b, part->dit, &e->in, n->past->ring.slots * tokens, true);
+    e->placed = -1;
+    opt->outputs_stay = true;
+}
+
+/* The keys and values of the branches first.. . */
+static void bind_past(zm_network *n, expert *e, int first)
+{
+    for (int i = 0; n->past && i < e->past.n; i++) {
+        e->past.k[i]->data = zm_past_layer(n->past, first, i, 0);
+        e->past.v[i]->data = zm_past_layer(n->past, first, i, 1);
+    }
+}
+
 static zm_status open_step(zm_network *n, expert *e, const zm_part *part, const zm_exec_options *opt, zm_error *err)
 {
     if (!(e->g = zm_graph_new()))
@@ -127,6 +154,9 @@ static zm_status open_step(zm_network *n, expert *e, const zm_part *part, const 
                                                 .height = n->size.height,
                                                 .width = n->size.width,
                                                 .groups = n->groups});
+    zm_exec_options how = *opt;
+    if (n->past)
+        add_past(n, e, &b, part, &how);
     e->kept = zm_dit_kept_leaves(&b, &e->made);
     e->in.kept = &e->kept;
     e->in.key_bias = zm_input(e->g, ZM_F32, ZM_SHAPE(n->batch, e->rows), "key bias");
@@ -135,7 +165,9 @@ static zm_status open_step(zm_network *n, expert *e, const zm_part *part, const 
     e->velocity = zm_output(e->g, zm_dit_build(&b, part->dit, &e->in));
     zm_status s = zm_graph_finish(e->g, err);
     if (!s)
-        s = zm_exec_new(&e->exec, e->g, opt, err);
+        bind_past(n, e, 0);
+    if (!s)
+        s = zm_exec_new(&e->exec, e->g, &how, err);
     return s ? s : zm_lookout_ready(&e->lookout, e->exec, err);
 }
 
@@ -268,9 +300,50 @@ static zm_status prepare(zm_network *n, expert *e, const zm_latent_plan *plan, z
     return s;
 }
 
+/* Rotary tables of a block at a place (B2 of past.h). */
+static void write_places(zm_network *n, expert *e, zm_tensor *cos, zm_tensor *sin, const int *place, int blocks,
+                         float *table)
+{
+    const zm_dit_config *c = &n->m->config.dit;
+    const int *p = c->patch_size;
+    size_t all = zm_tensor_bytes(cos) / sizeof *table, pairs = (size_t)(c->dim / c->num_heads / 2),
+           each = n->past->block / (size_t)c->dim * pairs;
+    for (int i = 0; i < blocks; i++)
+        zm_rope_table(table + (size_t)i * each, table + all + (size_t)i * each, (int)pairs * 2,
+                      &(zm_rope_grid){n->size.frames / p[0], n->size.height / p[1], n->size.width / p[2],
+                                      .frame_offset = (double)place[i] * n->size.frames / p[0]});
+    zm_exec_write(e->exec, cos, table);
+    zm_exec_write(e->exec, sin, table + all);
+}
+
+/* Where the next block and what it sees stand, once a block. */
+static zm_status tell_places(zm_network *n, expert *e, zm_error *err)
+{
+    if (!n->past || e->placed == n->past->ring.made)
+        return ZM_OK;
+    const zm_past_ring *r = &n->past->ring;
+    int filled = zm_past_filled(r);
+    int *place = malloc((size_t)(r->slots + 1) * sizeof *place);
+    float *table = calloc(2, zm_tensor_bytes(e->past.rope_cos) + zm_tensor_bytes(e->in.rope_cos));
+    if (place && table) {
+        for (int i = 0; i < filled; i++)
+            place[i] = zm_past_place(r, i);
+        write_places(n, e, e->past.rope_cos, e->past.rope_sin, place, filled, table);
+        write_places(n, e, e->in.rope_cos, e->in.rope_sin, &filled, 1, table);
+        int32_t keys = (int32_t)((size_t)(filled + 1) * (n->past->block / (size_t)n->m->config.dit.dim));
+        zm_exec_write(e->exec, e->past.keys, (int32_t[]){keys, keys});
+        e->placed = r->made;
+    }
+    bool there = place && table;
+    free(place);
+    free(table);
+    return there ? ZM_OK : zm_fail(err, ZM_E_NOMEM, "out of memory for the places of a film's blocks");
+}
+
 /* The leaves that differ from branch to branch. */
 static void write_branch(zm_network *n, expert *e, int first)
 {
+    bind_past(n, e, first);
     zm_fold_bias(&n->fold, first, n->batch, e->rows);
     zm_exec_write(e->exec, e->in.key_bias, n->fold.bias);
     zm_exec_write(e->exec, e->in.key_len, n->fold.visible);
@@ -290,28 +363,64 @@ zm_status zm_network_begin(zm_network *n, const zm_contexts *contexts, zm_error 
     return zm_fold_init(&n->fold, contexts, err);
 }
 
-zm_status zm_network_velocity(zm_network *n, const zm_latent_plan *plan, const float *x, double timestep,
-                              double guidance, float *v, zm_error *err)
+/* x at a timestep through the runs of so many branches; after each, its velocities lie in n->both and `after` (NULL:
+ * nothing) is called. */
+static zm_status run_branches(zm_network *n, const zm_latent_plan *plan, const float *x, double timestep, int branches,
+                              void (*after)(zm_network *n, expert *e, int first), zm_error *err)
 {
     expert *e;
     zm_status s = choose(n, timestep, &e, err);
     if (!s && !e->ready)
         s = prepare(n, e, plan, err);
+    if (!s)
+        s = tell_places(n, e, err);
     if (s)
         return s;
     join(n, plan, x);
     tell_time(n, plan, timestep);
     zm_exec_write(e->exec, e->in.x, n->joined);
     zm_exec_write(e->exec, e->in.time, n->time);
-    int branches = guidance == 1 && n->batch == 1 ? 1 : n->opt.branches;
     for (int first = 0; first < branches; first += n->batch) {
         write_branch(n, e, first);
         s = zm_exec_run(e->exec, err);
         if (s)
             return s;
-        zm_exec_read(e->exec, e->velocity, n->both + first * n->size.each);
-        zm_lookout_tell(&e->lookout, e->exec, !first, n->fold.visible[0]);
+        after(n, e, first);
     }
+    return ZM_OK;
+}
+
+static void read_velocity(zm_network *n, expert *e, int first)
+{
+    zm_exec_read(e->exec, e->velocity, n->both + first * n->size.each);
+    zm_lookout_tell(&e->lookout, e->exec, !first, n->fold.visible[0]);
+}
+
+static void read_keys(zm_network *n, expert *e, int first)
+{
+    for (int i = 0; i < 2 * e->past.n; i++) {
+        zm_exec_read(e->exec, i % 2 ? e->past.new_v[i / 2] : e->past.new_k[i / 2], n->fresh);
+        zm_past_put(n->past, first, i / 2, i % 2, n->fresh);
+    }
+    zm_lookout_pass(&e->lookout);
+}
+
+zm_status zm_network_keep(zm_network *n, const zm_latent_plan *plan, const float *x, zm_error *err)
+{
+    bool seen = n->past && zm_past_slot(&n->past->ring) >= 0;
+    zm_status s = seen ? run_branches(n, plan, x, 0, n->opt.branches, read_keys, err) : ZM_OK;
+    if (!s && n->opt.past)
+        zm_past_made(n->opt.past);
+    return s;
+}
+
+zm_status zm_network_velocity(zm_network *n, const zm_latent_plan *plan, const float *x, double timestep,
+                              double guidance, float *v, zm_error *err)
+{
+    int branches = guidance == 1 && n->batch == 1 ? 1 : n->opt.branches;
+    zm_status s = run_branches(n, plan, x, timestep, branches, read_velocity, err);
+    if (s)
+        return s;
     const float *cond = n->both, *uncond = cond + n->size.each;
     if (n->opt.look && n->opt.look->branches)
         n->opt.look->branches(n->opt.look->user, cond, branches == 1 ? NULL : uncond, n->size.each);

@@ -8,6 +8,7 @@
 #include "pipeline/fold.h"
 #include "pipeline/latent_plan.h"
 #include "pipeline/network_look.h"
+#include "pipeline/past.h"
 
 typedef struct zm_network_options {
     int branches;                /* of guidance: 2, or 1: none */
@@ -15,6 +16,9 @@ typedef struct zm_network_options {
     zm_exec_options high;        /* of the network, and of the high-noise expert */
     zm_exec_options low;         /* of the low-noise expert */
     const zm_network_look *look; /* NULL: nobody looks; borrowed */
+    /* Not NULL: plans are single blocks of a film, which see these keys and values beside their own (zm_dit_past); of as
+     * many branches, and of one run, as this network's.  Borrowed: it outlives networks, and a film may be saved. */
+    zm_past *past;
 } zm_network_options;
 
 typedef struct zm_network zm_network;
@@ -38,6 +42,9 @@ ZM_MUST zm_status zm_network_begin(zm_network *n, const zm_contexts *contexts, z
  * the other one. */
 ZM_MUST zm_status zm_network_velocity(zm_network *n, const zm_latent_plan *plan, const float *x, double timestep,
                                       double guidance, float *v, zm_error *err);
+/* x [F,H,W,z] is a finished block: keep its keys and values in the past, as the network at timestep 0 has them, and move
+ * on.  After zm_network_begin with the block's own prompt.  Errors as of zm_network_velocity. */
+ZM_MUST zm_status zm_network_keep(zm_network *n, const zm_latent_plan *plan, const float *x, zm_error *err);
 /* Between clips: graphs go where the model does not keep its parts. */
 void zm_network_rest(zm_network *n);
 

@@ -112,11 +112,17 @@ void zm_lookout_tell(zm_lookout *l, zm_exec *x, bool prompt, int visible)
         zm_network_cost c = cost_of(l);
         l->look->ran(l->look->user, &c);
     }
-    memset(l->seconds, 0, (size_t)zm_graph_size(l->g) * sizeof *l->seconds);
+    zm_lookout_pass(l);
     for (int i = 0; prompt && l->look->attention && i < l->n; i++) {
         zm_exec_read(x, l->map[i], l->host);
         l->look->attention(l->look->user, i, l->host, zm_dim(l->map[i], 1), visible, (int)zm_dim(l->map[i], 2));
     }
+}
+
+void zm_lookout_pass(zm_lookout *l)
+{
+    if (l->look)
+        memset(l->seconds, 0, (size_t)zm_graph_size(l->g) * sizeof *l->seconds);
 }
 
 void zm_lookout_release(zm_lookout *l)

@@ -48,6 +48,8 @@ void zm_lookout_begin(zm_lookout *l, const zm_network_look *look, zm_graph *g, z
 ZM_MUST zm_status zm_lookout_ready(zm_lookout *l, zm_exec *x, zm_error *err);
 /* After a run: its cost, and where its first sample is the prompt's, its maps.  visible: rows that count. */
 void zm_lookout_tell(zm_lookout *l, zm_exec *x, bool prompt, int visible);
+/* After a run that is no step's: it is not counted. */
+void zm_lookout_pass(zm_lookout *l);
 void zm_lookout_release(zm_lookout *l); /* {0} afterwards */
 
 #endif

@@ -46,6 +46,87 @@ static bool leads(const zm_reel *r, int shot)
     return r->tail && !r->backward && shot == r->n_shots - 1;
 }
 
+/* ---- blocks ---- */
+
+/* The first shot of the take that a shot belongs to. */
+static int take_of(const zm_reel *r, int shot)
+{
+    while (shot && continues(r, shot))
+        shot--;
+    return shot;
+}
+
+/* Frames of a take's first window: whole blocks up to the first one that is not all given. */
+static int opening(const zm_reel *r, int take)
+{
+    int head = first_head(r, take), given = head ? 1 + (head - 1) / r->stride : 0;
+    return 1 + r->stride * ((given / r->block + 1) * r->block - 1);
+}
+
+/* What is shown of a take by its first n > 0 windows. */
+static int64_t shown_by(const zm_reel *r, int take, int64_t n)
+{
+    int given = r->shot[take].picture ? 0 : first_head(r, take);
+    return opening(r, take) - given + (n - 1) * r->stride * r->block;
+}
+
+/* Windows of a take until `frames` of it are shown. */
+static int64_t windows_until(const zm_reel *r, int take, int64_t frames)
+{
+    int64_t left = frames - shown_by(r, take, 1), each = (int64_t)r->stride * r->block;
+    return left > 0 ? 1 + (left + each - 1) / each : 1;
+}
+
+/* Windows of a take before a shot of it begins, and when it ends. */
+static int64_t windows_to(const zm_reel *r, int take, int shot, bool end)
+{
+    int64_t frames = shot_start(r, shot) - shot_start(r, take) + (end ? shot_shows(r, shot) : 0);
+    return frames ? windows_until(r, take, frames) : 0;
+}
+
+static bool block_window(zm_window *w, const zm_reel *r, int shot, int done)
+{
+    int take = take_of(r, shot);
+    int64_t k = windows_to(r, take, shot, false) + done, before = k ? shown_by(r, take, k) : 0;
+    int64_t end = shot_start(r, shot) - shot_start(r, take) + shot_shows(r, shot), left = end - before;
+    bool more = shot + 1 < r->n_shots && continues(r, shot + 1);
+    *w = (zm_window){.shot = shot, .first = shot_start(r, take) + before};
+    if (!k) {
+        w->picture = r->shot[take].picture;
+        w->head = first_head(r, take);
+        w->skip = w->picture ? 0 : w->head;
+    } else {
+        w->at = ((int64_t)opening(r, take) - 1) / r->stride + 1 + (k - 1) * r->block;
+    }
+    w->show = min_int(shown_by(r, take, k + 1) - before, min_int(left, INT32_MAX));
+    w->onward = more || left > w->show;
+    return left > 0;
+}
+
+/* R5: a shot that continues begins with a block, the first one that begins no earlier than it was asked to. */
+static zm_status move_to_blocks(zm_reel *r, zm_error *err)
+{
+    for (int i = 1; i < r->n_shots; i++) {
+        if (!continues(r, i))
+            continue;
+        int take = take_of(r, i);
+        int64_t start = shot_start(r, take), asked = shot_start(r, i) - start;
+        int64_t moved = shown_by(r, take, windows_until(r, take, asked));
+        int by = (int)(moved - asked);
+        r->shot[i - 1].frames += by;
+        r->shot[i].frames -= by;
+        if (r->shot[i].frames < 1)
+            return zm_fail(
+                err, ZM_E_USAGE,
+                "shot %d is too short to continue the one before: this model makes %d frames together, under "
+                "one prompt",
+                i + 1, r->stride * r->block);
+    }
+    return ZM_OK;
+}
+
+/* ---- windows that overlap ---- */
+
 /* Window number k of a shot; false: it has fewer. */
 static bool shot_window(zm_window *w, const zm_reel *r, int shot, int k)
 {
@@ -82,6 +163,10 @@ static int shot_windows(const zm_reel *r, int shot)
 {
     zm_window w;
     int n = 1;
+    if (r->block) {
+        int take = take_of(r, shot);
+        return (int)(windows_to(r, take, shot, true) - windows_to(r, take, shot, false));
+    }
     if (leads(r, shot)) {
         while (shot_window(&w, r, shot, n))
             n++;
@@ -124,6 +209,8 @@ bool zm_reel_window(zm_window *out, const zm_reel *r, int done)
         return backward_window(out, r, done);
     for (int i = 0, n; i < r->n_shots; i++, done -= n)
         if (done < (n = shot_windows(r, i))) {
+            if (r->block)
+                return block_window(out, r, i, done);
             if (leads(r, i) || done < 2)
                 return shot_window(out, r, i, done);
             /* From its second window on a shot goes on evenly. */
@@ -149,7 +236,7 @@ static zm_status check(const zm_reel *r, zm_error *err)
         if (s->dissolve < 0 || s->dissolve > s->frames || (i && s->dissolve && s->dissolve > r->shot[i - 1].frames))
             return zm_fail(err, ZM_E_USAGE, "shot %d dissolves over %d frames, more than it or the one before it has",
                            i + 1, s->dissolve);
-        if (continues(r, i) && !r->head)
+        if (continues(r, i) && !r->head && !r->block)
             return zm_fail(err, ZM_E_USAGE, "shot %d continues the one before, which this model never learnt", i + 1);
     }
     if (all > ZM_REEL_FRAMES_MAX)
@@ -163,6 +250,11 @@ zm_status zm_reel_settle(zm_reel *r, zm_error *err)
     zm_status s = check(r, err);
     if (s)
         return s;
+    if (r->block) {
+        ZM_ASSERT(r->n_shots > 0 && r->stride > 0 && r->block > 0 && !r->tail && !r->backward);
+        s = move_to_blocks(r, err);
+        return s ? s : check(r, err);
+    }
     ZM_ASSERT(r->n_shots > 0 && r->stride > 0 && r->length % r->stride == 1 % r->stride && r->head < r->length);
     if (r->tail && r->tail + (r->backward || r->head < 1 ? 1 : r->head) + (r->backward ? 0 : r->stride) > r->length)
         return zm_fail(err, ZM_E_USAGE, "windows of %d frames are too short to lead from %d frames to %d", r->length,

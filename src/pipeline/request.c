@@ -151,6 +151,7 @@ static void fill_in(zm_request *r, const zm_model *m)
     r->frames = r->frames ? r->frames : c->video.frames;
     if (!r->span)
         r->span = r->frames == 1 && !c->video.stills && !r->known ? c->video.frames : r->frames;
+    r->whole |= r->loop || r->last || (r->known && (r->known->all || r->known->n_tail));
     if (r->loop && r->frames > 0 && r->frames <= FRAMES_MAX) { /* every latent frame of a circle is shown whole */
         r->frames = (r->frames + m->time_stride - 1) / m->time_stride * m->time_stride;
         r->span = r->frames + 1;
@@ -209,6 +210,11 @@ zm_status zm_request_unknown(const zm_request *r, const zm_model *m, char **out,
     return zm_tokenizer_unknown(m->tokenizer, r->prompt, out, err);
 }
 
+int zm_request_block(const zm_request *r, const zm_model *m)
+{
+    return r->whole ? 0 : m->config.dit.causal.block;
+}
+
 zm_latent_size zm_latent_size_of(const zm_request *r, const zm_model *m)
 {
     int t = m->time_stride, span = r->span > r->frames ? r->span : r->frames;
@@ -216,6 +222,8 @@ zm_latent_size zm_latent_size_of(const zm_request *r, const zm_model *m)
                         .height = r->height / m->stride,
                         .width = r->width / m->stride,
                         .z = m->z_dim};
+    if (zm_request_block(r, m))
+        l.frames = zm_request_block(r, m);
     l.each = (int64_t)l.frames * l.height * l.width * l.z;
     return l;
 }

@@ -58,6 +58,11 @@ typedef struct zm_request {
     const zm_known *known;        /* frames of a larger video; instead of `first` and `last`; NULL: none */
     bool loop; /* the frames stand on a circle: the first follows the last (P4 of pipeline/latent_plan.h) */
     const zm_supplied *supplied; /* NULL: nothing */
+    /* Of models that look back only, which make a clip block by block. */
+    bool whole;      /* all latent frames at once instead, as other models do; implied where a later frame is given */
+    bool onward;     /* another clip will go on after this one's last block */
+    int64_t at;      /* latent frames that it goes on after, whole blocks; 0: it begins */
+    uint64_t before; /* set by the generator: which ones they were */
 } zm_request;
 
 /* Fill in what the request left to the model and check it.  ZM_E_USAGE names the value and what would do: sizes off
@@ -81,7 +86,10 @@ void zm_request_grid(const zm_model *m, int *x, int *y);
 /* The size on the model's grid that is nearest to width x height in shape, at about the model's own area. */
 void zm_request_size_like(const zm_model *m, int width, int height, int *out_width, int *out_height);
 
-/* Frames, rows and columns of the latent of a resolved request. */
+/* Latent frames that are made together, one such block after the other; 0: all of the clip's. */
+int zm_request_block(const zm_request *r, const zm_model *m);
+
+/* Frames, rows and columns of the latent of a resolved request: of all that is made together. */
 typedef struct zm_latent_size {
     int frames, height, width, z;
     int64_t each; /* numbers in all */

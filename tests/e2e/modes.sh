@@ -144,6 +144,39 @@ for round in 1 2 3; do
     fi
     if ls "$dir"/cut.mp4.* >/dev/null 2>&1; then not_ok "round $round: nothing else is left" "$(ls "$dir")"; else ok "round $round: nothing else is left"; fi
 done
+
+# ---- a model that looks back only: block by block
+causal=$dir/causal
+cp -r "$tiny" "$causal"
+check "a model that looks back only" "$zouma" train "$dir/dit.yaml" --quiet --set "out=$causal" "start=$tiny" dit.causal_block=2 \
+    dit.causal_window=2 dit.causal_sink=1
+back() # NAME OPTIONS
+{
+    name_of=$1
+    shift
+    "$zouma" generate -m "$causal" -o "$dir/$name_of" --scale 1 --seed 3 --quiet "$@"
+}
+check "blocks: a clip" back b.apng "a red ball" --frames 30
+has "blocks: a clip" b.apng 30
+check "blocks: a picture" back b.png "a red ball"
+alike "blocks: a picture is the first frame of a clip" "sums b.png" "sums b.apng | head -n 1"
+check "blocks: from a picture" back b-image.apng "a red ball" --image "$dir/one.png" --frames 20
+has "blocks: from a picture" b-image.apng 20
+check "blocks: extend" back b-on.apng "a red ball" --extend "$dir/a.apng" --frames 20
+has "blocks: extend" b-on.apng 29
+alike "blocks: the given frames are the first, bit for bit" "sums a.apng" "sums b-on.apng | head -n 9"
+check "blocks: edit" back b-edit.apng "a blue cube" --video "$dir/extend.apng" --strength 0.5
+has "blocks: edit" b-edit.apng 29
+check "blocks: a storyboard" "$zouma" generate -m "$causal" -o "$dir/b-board.apng" --scale 1 --seed 3 --quiet --storyboard "$dir/board.yaml"
+has "blocks: a storyboard" b-board.apng 48
+check "blocks: the prompt changes in the middle" back b-two.apng --storyboard "[{prompt: a red ball, seconds: 2}, {prompt: a dog, seconds: 2}]"
+check "blocks: or does not" back b-one.apng --storyboard "[{prompt: a red ball, seconds: 2}, {prompt: a red ball, seconds: 2}]"
+alike "blocks: the same up to there" "sums b-two.apng | head -n 21" "sums b-one.apng | head -n 21"
+check "blocks: no more behind it" sh -c "[ '$(sums b-two.apng | tail -n 4 | cksum)' != '$(sums b-one.apng | tail -n 4 | cksum)' ]"
+refuses "blocks: a shot that is too short" 2 "too short to continue" "$dir/bad.mp4" back bad.mp4 --storyboard "[{prompt: a, seconds: 1}, {prompt: b, seconds: 0.2}]"
+refuses "blocks: a last picture" 2 "no last picture" "$dir/bad.mp4" back bad.mp4 "a ball" --image "$dir/one.png" --last "$dir/one.png"
+check "blocks: explained" "$zouma" explain -m "$causal" -o "$dir/b.html" "a red ball" --quiet
+refuses "blocks: a film is not explained" 2 "too long to explain" "" "$zouma" explain -m "$causal" -o "$dir/c.html" "a red ball" --frames 50 --quiet
 check "pictures per frame" shoot p-%03d.png "a red ball bounces" --frames 30
 if [ "$(find "$dir" -name 'p-*.png' | wc -l | tr -d ' ')" = 30 ]; then ok "pictures per frame: 30 files"; else not_ok "pictures per frame: 30 files" "$(ls "$dir")"; fi
 check "the answer as JSON" sh -c "'$zouma' generate -m '$tiny' -o '$dir/j.mp4' 'a ball' --seed 3 --quiet --json --extend '$dir/a.apng' --frames 4 | grep -q '\"mode\": \"extend\"'"
