@@ -118,6 +118,10 @@ static zm_status settle_blocks(zm_film *f, zm_error *err)
     int t = f->m->time_stride, block = c->dit.causal.block;
     zm_past_ring ring = zm_past_ring_of(&c->dit.causal, 1 + (c->video.frames - 1 + t - 1) / t);
     int seen = (ring.slots ? ring.slots : 1) * block; /* latent frames */
+    if (f->r.clip.span)
+        return zm_fail(err, ZM_E_USAGE,
+                       "%s makes films block by block, %d frames each; windows of %d are for other models", c->name,
+                       block * t, f->r.clip.span);
     f->reel.block = block;
     f->reel.head = 1 + (seen - 1) * t;
     f->reel.length = f->r.before ? 1 + (seen + block - 1) * t : block * t;

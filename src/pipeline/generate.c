@@ -38,6 +38,7 @@ typedef struct job {
     zm_contexts contexts;
     zm_saver saver;
     int wanted; /* frames */
+    bool begun; /* the network knows the contexts */
 } job;
 
 /* The network's past, where clips are made block by block. */
@@ -202,6 +203,7 @@ static zm_status denoise(job *j, zm_error *err)
     zm_denoise_hooks hooks = {.user = j, .probe = j->w->probe, .stepped = stepped, .stop = j->w->stop};
     phase(j, "denoise", g->run.schedule.steps, false);
     zm_status s = need_network(j, err);
+    j->begun = !s;
     return s ? s : zm_denoise_run(&g->run, g->network, &j->plan, &j->contexts, &hooks, err);
 }
 
@@ -313,7 +315,7 @@ static zm_status keep_block(job *j, zm_error *err)
     zm_generator *g = j->g;
     const float *x = g->run.slot[ZM_SLOT_X];
     zm_status s = need_network(j, err);
-    if (!s)
+    if (!s && !j->begun)
         s = zm_network_begin(g->network, &j->contexts, err);
     if (!s)
         s = zm_network_keep(g->network, &j->plan, x, err);

@@ -174,6 +174,7 @@ check "blocks: or does not" back b-one.apng --storyboard "[{prompt: a red ball, 
 alike "blocks: the same up to there" "sums b-two.apng | head -n 21" "sums b-one.apng | head -n 21"
 check "blocks: no more behind it" sh -c "[ '$(sums b-two.apng | tail -n 4 | cksum)' != '$(sums b-one.apng | tail -n 4 | cksum)' ]"
 refuses "blocks: a shot that is too short" 2 "too short to continue" "$dir/bad.mp4" back bad.mp4 --storyboard "[{prompt: a, seconds: 1}, {prompt: b, seconds: 0.2}]"
+refuses "blocks: windows" 2 "block by block, 8 frames each" "$dir/bad.mp4" back bad.mp4 "a ball" --window 17
 refuses "blocks: a last picture" 2 "no last picture" "$dir/bad.mp4" back bad.mp4 "a ball" --image "$dir/one.png" --last "$dir/one.png"
 check "blocks: explained" "$zouma" explain -m "$causal" -o "$dir/b.html" "a red ball" --quiet
 refuses "blocks: a film is not explained" 2 "too long to explain" "" "$zouma" explain -m "$causal" -o "$dir/c.html" "a red ball" --frames 50 --quiet

@@ -365,6 +365,11 @@ static void refused(zm_model *m, zm_request r)
     zm_weights_free(file);
     free(path);
     zm_generator_free(g);
+    m->config.boundary = 0.5;
+    r.at = 0;
+    err = (zm_error){0};
+    tap_ok(zm_generator_new(&g, m, &r, NULL, &err) == ZM_E_UNSUPPORTED && err.text[0], "two experts: %s", err.text);
+    m->config.boundary = 0;
     free(f.rgb);
 }
 

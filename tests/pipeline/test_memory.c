@@ -7,6 +7,7 @@
 
 #include "model/likes.h"
 #include "pipeline/memory.h"
+#include "pipeline/past.h"
 
 static void test_text(void)
 {
@@ -46,9 +47,49 @@ static void test_plans(const char *name)
     zm_model_config_close(&c);
 }
 
+/* Block by block: the past counts, and the film's length does not. */
+static void test_blocks(const char *name)
+{
+    zm_model_config c;
+    zm_memory few, many, alone, whole;
+    zm_error err = {0};
+    zm_memory_request r = {.width = 256, .height = 192, .frames = 9, .guided = true};
+    zm_status s = zm_like_config(&c, zm_like_find(name), &err);
+    if (!s) {
+        c.dit.causal = (zm_dit_causal){.block = 3, .window = 3, .sink = 1};
+        s = zm_memory_measure(&few, &c, &r, &err);
+    }
+    r.frames = 9 + 40 * 12;
+    if (!s)
+        s = zm_memory_measure(&many, &c, &r, &err);
+    if (!s) {
+        r.guided = false;
+        s = zm_memory_measure(&alone, &c, &r, &err);
+    }
+    if (!s) {
+        r.guided = r.whole = true;
+        s = zm_memory_measure(&whole, &c, &r, &err);
+    }
+    if (!tap_ok(!s, "%s block by block is measured without files %s", name, err.text))
+        return;
+    const int *p = c.dit.patch_size;
+    int64_t tokens = 3 / p[0] * (many.latent_height / p[1]) * (many.latent_width / p[2]);
+    zm_past_ring ring = zm_past_ring_of(&c.dit.causal, 1);
+    tap_equal_i64((int64_t)many.past, 2 * (int64_t)zm_past_bytes(&c.dit, &ring, tokens), "keys of three blocks twice");
+    tap_equal_i64((int64_t)alone.past * 2, (int64_t)many.past, "half of it without guidance");
+    tap_ok(many.states > 0 && many.base >= many.past + many.states, "the past and the decoder's states are held");
+    tap_equal_i64(many.blocks - few.blocks, 40, "blocks more");
+    tap_equal_i64((int64_t)zm_memory_most(&many), (int64_t)zm_memory_most(&few), "and no memory more");
+    tap_ok(!whole.past && !whole.blocks && whole.phase[ZM_PHASE_DENOISE].work > 2 * many.phase[ZM_PHASE_DENOISE].work,
+           "a whole clip of that length is another matter: %zu MB of activations, not %zu",
+           whole.phase[ZM_PHASE_DENOISE].work >> 20, many.phase[ZM_PHASE_DENOISE].work >> 20);
+    zm_model_config_close(&c);
+}
+
 int main(void)
 {
     test_text();
+    test_blocks(zm_likes[0].name);
     for (size_t i = 0; i < zm_like_count; i++)
         test_plans(zm_likes[i].name);
     return tap_done();
