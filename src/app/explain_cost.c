@@ -148,6 +148,15 @@ static void step_table(zm_html *h, const zm_explanation *x)
         "在每一层里，每个小块先看所有其他小块，于是这一帧里的球能找到下一帧里的自己（自注意力）；向量的旋转告诉网络两个小块在时间、高、宽上相距多远"
         "（arXiv:2104.09864）。然后看文字（交叉注意力），再由一个小网络单独处理每个小块。噪声水平以缩放和平移的形式进入每一层。"
         "线性层在这一切的前后和中间，参数都在它们里面。");
+    if (x->memory.blocks)
+        zm_html_f(
+            h,
+            "<div class=\"two\"><p lang=\"en\">This model looks back only: the clip is made in %d pieces of %d latent "
+            "frames, one after the other, each by all the steps. A patch sees those of its own piece and what was kept of "
+            "the pieces before. Figures are sums over the pieces; the run that keeps a finished piece is left out.</p>"
+            "<p lang=\"zh\">这个模型只看过去：视频分成 %d 段、每段 %d 个潜帧，一段接一段地做，每段都走完所有步。小块看得到自己这一段和前面各段"
+            "留下的东西。数字是各段之和；做完一段后用来留下它的那一次运行没有算进去。</p></div>\n",
+            x->memory.blocks, x->size.frames / x->memory.blocks, x->memory.blocks, x->size.frames / x->memory.blocks);
     zm_html_f(h, "<table class=\"cost inner\"><tbody>\n");
     for (int k = 0; k < ZM_WORK_COUNT; k++) {
         zm_html_f(h, "<tr><th scope=\"row\">");

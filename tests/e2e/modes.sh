@@ -176,7 +176,11 @@ check "blocks: no more behind it" sh -c "[ '$(sums b-two.apng | tail -n 4 | cksu
 refuses "blocks: a shot that is too short" 2 "too short to continue" "$dir/bad.mp4" back bad.mp4 --storyboard "[{prompt: a, seconds: 1}, {prompt: b, seconds: 0.2}]"
 refuses "blocks: windows" 2 "block by block, 8 frames each" "$dir/bad.mp4" back bad.mp4 "a ball" --window 17
 refuses "blocks: a last picture" 2 "no last picture" "$dir/bad.mp4" back bad.mp4 "a ball" --image "$dir/one.png" --last "$dir/one.png"
-check "blocks: explained" "$zouma" explain -m "$causal" -o "$dir/b.html" "a red ball" --quiet
+check "blocks: explained" "$zouma" explain -m "$causal" -o "$dir/b.html" "a red ball" --seed 3 --quiet
+sed -n 's/.*id="clip"[^>]*src="data:image\/apng;base64,\([^"]*\)".*/\1/p' "$dir/b.html" | base64 -d >"$dir/b-inside.apng"
+check "blocks: the page says so" grep -q "made in 2 pieces of 2 latent" "$dir/b.html"
+check "blocks: the same clip" back b-nine.apng "a red ball"
+alike "blocks: the page shows what generate makes" "cksum <$dir/b-nine.apng" "cksum <$dir/b-inside.apng"
 refuses "blocks: a film is not explained" 2 "too long to explain" "" "$zouma" explain -m "$causal" -o "$dir/c.html" "a red ball" --frames 50 --quiet
 check "pictures per frame" shoot p-%03d.png "a red ball bounces" --frames 30
 if [ "$(find "$dir" -name 'p-*.png' | wc -l | tr -d ' ')" = 30 ]; then ok "pictures per frame: 30 files"; else not_ok "pictures per frame: 30 files" "$(ls "$dir")"; fi
