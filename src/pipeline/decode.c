@@ -203,6 +203,8 @@ static zm_status decode_band(zm_latent_decoder *d, int k, const float *latent, c
         for (int f = 0; !s && i >= order->unseen && f < n && done < w->frames; f++, done++) {
             to_bytes(d->picture.rgb + first, d->pixels + f * size, size);
             s = put_band(d, w, &o, done, hooks, err);
+            if (!s && hooks->step && k + 1 < d->bands)
+                hooks->step(hooks->user, done + 1, w->frames);
         }
     }
     if (!s)
@@ -216,8 +218,13 @@ static zm_status decode_in_bands(zm_latent_decoder *d, const float *latent, cons
 {
     waiting w = {.line = (int64_t)d->width * 3, .frames = frames};
     zm_status s = zm_spool_open(&w.file, hooks->spool, err);
-    for (int k = 0; !s && k < d->bands; k++)
+    for (int k = 0; !s && k < d->bands; k++) {
+        char what[40];
+        snprintf(what, sizeof what, "decode band %d/%d", k + 1, d->bands);
+        if (hooks->phase)
+            hooks->phase(hooks->user, what, frames);
         s = decode_band(d, k, latent, order, &w, hooks, err);
+    }
     if (w.file)
         fclose(w.file);
     return s;

@@ -18,6 +18,10 @@ typedef struct zm_decode_hooks {
     const volatile sig_atomic_t *stop; /* may be NULL */
     const char *spool; /* decoding in bands: unfinished pictures wait in a file without a name beside this path; may be
                           NULL (base/spool.h) */
+    /* May be NULL.  Decoding in bands: each one is a phase "decode band 1/4" of `total` frames; what is done of those whose
+     * pictures wait, `frame` tells of the last one's. */
+    void (*phase)(void *user, const char *what, int total);
+    void (*step)(void *user, int done, int total);
 } zm_decode_hooks;
 
 /* Opens the autoencoder.  m borrowed; pixels are the request's.  bands > 1: the picture is decoded in so many bands,

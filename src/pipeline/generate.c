@@ -212,7 +212,10 @@ static zm_status decode(job *j, zm_error *err)
     zm_generator *g = j->g;
     zm_decode_hooks hooks = {.user = j->w->user, .frame = j->w->frame, .probe = j->w->probe, .stop = j->w->stop};
     hooks.spool = j->w->saving ? j->w->saving->path : NULL;
-    phase(j, "decode", j->wanted, false);
+    hooks.phase = j->w->phase;
+    hooks.step = j->w->step;
+    if (g->opt.bands <= 1) /* bands are phases of their own */
+        phase(j, "decode", j->wanted, false);
     zm_status s = need_decoder(g, err);
     const float *x = g->run.slot[ZM_SLOT_X];
     if (!s && g->block)
