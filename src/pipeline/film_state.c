@@ -208,8 +208,10 @@ zm_status zm_film_load(zm_film *f, zm_film_mark *mark, bool *found, zm_error *er
     if (!s && goes_on(f))
         s = zm_generator_restore(f->g, w, err);
     zm_weights_free(w);
-    if (s)
+    if (s) {
+        f->done = 0;
         return s;
+    }
     zm_window next;
     if (!zm_reel_window(&next, &f->reel, f->done) || (!next.picture && next.head > f->carry.n) ||
         (next.shot && f->shot[next.shot].dissolve > f->held.n && next.first < zm_reel_frames(&f->reel)))
