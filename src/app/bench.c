@@ -15,6 +15,7 @@
 #include "app/common.h"
 #include "backend/peak.h"
 #include "base/mapfile.h"
+#include "pipeline/memory.h"
 #include "pipeline/model.h"
 
 /* DIR/config.json of the bundled model, or the sizes it is to be trained with. */
@@ -200,7 +201,7 @@ int zm_cmd_bench(int argc, char **argv)
    help[] =
         "Time parts of the program on this machine, as fractions of the sgemm rate measured in the same run.\n"
         "names: peak gemm attention dit-block vae-decode text-encode train-step (or train) generate quant quality scaling; none: all but scaling.";
-    const char *words[NAMES_MAX], *sizes = NULL, *device = NULL;
+    const char *words[NAMES_MAX], *sizes = NULL, *device = NULL, *resident = NULL;
     bool json = false;
     zm_bench *b = calloc(1, sizeof *b);
     if (!b)
@@ -217,6 +218,8 @@ int zm_cmd_bench(int argc, char **argv)
         {"--bands", 0, ZM_ARG_INT, &b->bands, 1, 64, "N", "decode the picture in so many bands: less memory [1]"},
         {"--picture", 0, ZM_ARG_STR, &b->picture, 0, 0, "FILE", "draw the curves of scaling (.png)"},
         ZM_ARG_DEVICE(&device),
+        {"--resident", 0, ZM_ARG_STR, &resident, 0, 0, "SIZE",
+         "of weights on a card at a time, 800M ...: the others pass through it, and must give the same numbers [all]"},
         {"--nodes", 0, ZM_ARG_FLAG, &b->nodes, 0, 0, NULL, "print where each graph's time goes, kernel by kernel"},
     };
     int n = zm_args_parse(argc, argv, args, sizeof args / sizeof *args, words, NAMES_MAX, usage, help),
@@ -227,6 +230,10 @@ int zm_cmd_bench(int argc, char **argv)
                     words[i]);
             n = -1;
         }
+    if (n >= 0 && resident && !zm_memory_parse(&b->resident, resident)) {
+        fprintf(stderr, "zouma bench: --resident %s is not a size; 8G and 512M are\n", resident);
+        n = -1;
+    }
     if (n >= 0 && ((status = zm_app_device("bench", device, ZM_APP_CLIPS)) ||
                    (status = zm_app_precision("bench", NULL, device, &b->only))))
         n = -1;

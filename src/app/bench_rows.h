@@ -18,7 +18,7 @@ typedef struct zm_bench_errors {
 
 typedef struct zm_bench_row {
     const char *name, *dtype; /* dtype: of the weights */
-    char shape[112];
+    char shape[192];
     double ms, gflop;       /* median of several runs; arithmetic of one run, 10^9 operations */
     double rss_mb;          /* resident after the row's runs; of vae-decode the most while it ran */
     zm_bench_errors errors; /* of zouma bench quant */
@@ -32,6 +32,7 @@ typedef struct zm_bench {
     int64_t bands;       /* of decoding */
     const char *picture; /* of bench scaling; NULL: none */
     zm_precision only;   /* rows of this one where a name has several; ZM_PRECISION_F32: of every one that runs here */
+    size_t resident;     /* bytes of a graph's weights on a card at a time; 0: all */
     bool nodes;          /* print where each graph's time goes */
     const char *model;   /* directory whose clip is made, or NULL */
     zm_json sizes;

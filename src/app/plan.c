@@ -9,20 +9,22 @@
 #include <string.h>
 
 #include "app/common.h"
-#include "backend/cpu/peak.h"
+#include "backend/backend.h"
+#include "backend/peak.h"
 #include "model/likes.h"
 #include "pipeline/memory.h"
 #include "pipeline/model.h"
 #include "sample/solver.h"
 
-/* Of the measured sgemm peak, what the phases reach (zouma bench scaling); the rest is norms, copies and waiting. */
+/* Of the measured rate of products, what the phases reach (zouma bench scaling); the rest is norms, copies and waiting. */
 static const double SHARE = 0.8;
 
 typedef struct options {
-    const char *model, *like, *memory, *precision;
+    const char *model, *like, *memory, *precision, *device;
     int size[2];
     int64_t frames, steps;
     double seconds, fps, guidance;
+    zm_precision in;
     bool json;
 } options;
 
@@ -133,8 +135,8 @@ static void print(const answer *a, const zm_model_config *c, int steps)
                zm_memory_text(fixed + (p->window < p->mapped ? p->window : p->mapped), m, sizeof m),
                zm_memory_text(fixed + p->mapped, n, sizeof n));
     }
-    printf("  time           about %s at %.0f GFLOPS (%.0f %% of the sgemm rate measured just now)\n",
-           time_text(a->all, t, sizeof t), SHARE * a->peak, 100 * SHARE);
+    printf("  time           about %s at %.0f GFLOPS (%.0f %% of the rate of products measured just now, %s)\n",
+           time_text(a->all, t, sizeof t), SHARE * a->peak, 100 * SHARE, zm_backend_name());
     if (a->fits)
         printf("  memory         %s of %s, decoding in %d band%s\n",
                zm_memory_text(zm_memory_peak(&a->plan), m, sizeof m), zm_memory_text(a->plan.limit, n, sizeof n),
@@ -232,18 +234,14 @@ static zm_status plan(const options *o, zm_model_config *c, zm_error *err)
                            .frames = (int)(frames < 1         ? 1
                                            : frames > 1 << 20 ? 1 << 20
                                                               : frames),
-                           .guided = o->guidance != 1};
-    if (o->precision && !zm_precision_parse(&r.precision, o->precision))
-        return zm_fail(err, ZM_E_USAGE, "--precision %s is none of f32, int8", o->precision);
-    zm_status s = zm_precision_check(r.precision, err);
-    if (s)
-        return s;
+                           .guided = o->guidance != 1,
+                           .precision = o->in};
     int steps = o->steps ? (int)o->steps : c->sampling.steps;
     answer a = {0};
-    s = check_size(&r, c, err);
+    zm_status s = check_size(&r, c, err);
     if (s)
         return s;
-    a.peak = zm_measure_sgemm_peak(1);
+    a.peak = zm_measure_peak(1);
     s = work_out(&a, o, c, &r, err);
     if (s)
         return s;
@@ -272,8 +270,10 @@ int zm_cmd_plan(int argc, char **argv)
         {"--fps", 0, ZM_ARG_FLOAT, &o.fps, 0.1, 240, "N", "frames per second"},
         {"--steps", 0, ZM_ARG_INT, &o.steps, 1, 1000, "N", "denoising steps"},
         {"--guidance", 0, ZM_ARG_FLOAT, &o.guidance, 0.01, 100, "G", "1: without, in half the time"},
-        {"--precision", 0, ZM_ARG_STR, &o.precision, 0, 0, "f32|int8", "of denoising and decoding [f32]"},
+        {"--precision", 0, ZM_ARG_STR, &o.precision, 0, 0, "NAME",
+         "f32 or int8, as of generate [f32; with cuda-fp8: fp8]"},
         {"--memory", 0, ZM_ARG_STR, &o.memory, 0, 0, "SIZE", "8G, 512M ... [what is free]"},
+        ZM_ARG_DEVICE(&o.device),
         {"--json", 0, ZM_ARG_FLAG, &o.json, 0, 0, NULL, "one JSON object"},
     };
     int n = zm_args_parse(argc, argv, args, sizeof args / sizeof *args, words, 0, usage, help);
@@ -284,6 +284,11 @@ int zm_cmd_plan(int argc, char **argv)
         fprintf(stderr, "zouma plan: there is no model %s; zouma plan --help lists them\n", o.like);
         return 2;
     }
+    int status = zm_app_device("plan", o.device, ZM_APP_CLIPS);
+    if (!status)
+        status = zm_app_precision("plan", o.precision, o.device, &o.in);
+    if (status)
+        return status;
     zm_error err = {0};
     zm_model_config c;
     char *model = o.model ? strdup(o.model) : like ? NULL : zm_model_bundled();

@@ -54,7 +54,8 @@ typedef struct zm_exec_options {
     bool outputs_stay;
     bool reference_only; /* plain loops of the op descriptors: what every kernel is held to */
     /* Bytes of external leaves in mapped files that may be resident at a time; 0 and SIZE_MAX: all of them.  As many
-     * as fit stay; the others are read ahead of their use, run after run, and dropped after it. */
+     * as fit stay; the others are read ahead of their use, run after run, and dropped after it.  On a card: of all
+     * external leaves but states, on the card; 0 and SIZE_MAX: as many as it has room for (cuda/ring.h). */
     size_t resident_bytes;
     zm_precision precision;
 } zm_exec_options;
@@ -64,7 +65,8 @@ typedef struct zm_exec_size {
     size_t work;   /* planned memory and the kernels' scratch */
     size_t kept;   /* weights that kernels keep in a form of their own (int8, fp8); beside `work` */
     size_t mapped; /* external leaves that may stay in their files (those without data count as mapped) */
-    size_t window; /* the least resident_bytes that works: the largest leaf with the one that follows it */
+    size_t window; /* the least resident_bytes that works: the largest leaf with the one that follows it; on a card with
+                    * the small ones that stay */
 } zm_exec_size;
 /* g: finished; its external leaves need no data yet.  ZM_E_NOMEM. */
 ZM_MUST zm_status zm_exec_measure(zm_exec_size *out, zm_graph *g, const zm_exec_options *opt, zm_error *err);

@@ -46,8 +46,6 @@ zm_status zm_generator_fit(zm_generator_options *out, zm_model *m, const zm_requ
     *out = (zm_generator_options){0};
     if (m->keep && !limit)
         return ZM_OK;
-    if (!limit) /* of a card, its own memory is what counts */
-        limit = zm_backend_room();
     zm_memory_request q = {.width = r->width,
                            .height = r->height,
                            .frames = r->span > r->frames ? r->span : r->frames,

@@ -316,7 +316,9 @@ static int banding_of(const zm_memory *m, size_t limit)
 zm_status zm_memory_plan_make(zm_memory_plan *out, const zm_memory *m, size_t limit, zm_error *err)
 {
     char need[32], have[32];
-    *out = (zm_memory_plan){.limit = limit ? limit : zm_memory_available()};
+    size_t card = zm_backend_room(); /* of a card, its own memory is what counts */
+    bool asked = limit && (!card || limit <= card);
+    *out = (zm_memory_plan){.limit = asked ? limit : card ? card : zm_memory_available()};
     int banding = banding_of(m, out->limit);
     out->bands = 1 << banding;
     for (int i = 0; i < ZM_PHASE_COUNT; i++) {
@@ -326,9 +328,10 @@ zm_status zm_memory_plan_make(zm_memory_plan *out, const zm_memory *m, size_t li
             continue;
         size_t least = phase_bytes(m, p, p->window);
         if (least > out->limit)
-            return zm_fail(err, ZM_E_NOMEM, "%s of %s is not enough: %s needs %s at least%s",
-                           limit ? "--memory" : "the free memory", zm_memory_text(out->limit, have, sizeof have),
-                           zm_phase_name((zm_phase)i), zm_memory_text(least, need, sizeof need),
+            return zm_fail(err, ZM_E_NOMEM, "%s of %s%s%s is not enough: %s needs %s at least%s",
+                           asked ? "--memory" : "the free memory", zm_memory_text(out->limit, have, sizeof have),
+                           card ? " on " : "", card ? zm_backend_name() : "", zm_phase_name((zm_phase)i),
+                           zm_memory_text(least, need, sizeof need),
                            i == ZM_PHASE_DECODE || i >= ZM_PHASE_DENOISE ? "; a smaller --size takes less" : "");
         size_t room = out->limit - phase_bytes(m, p, 0);
         if (room < p->mapped)

@@ -70,8 +70,9 @@ typedef struct zm_memory_plan {
     size_t resident[ZM_PHASE_COUNT]; /* zm_exec_options.resident_bytes of each phase; SIZE_MAX: all weights stay */
 } zm_memory_plan;
 
-/* Decide.  limit 0: what the system can spare (zm_memory_available).  ZM_E_NOMEM when even the least is too much: the
- * sentence names the phase and the figure needed. */
+/* Decide.  limit 0: what the system can spare (zm_memory_available), or what is free on the card where graphs run, which
+ * is the most on a card.  ZM_E_NOMEM when even the least is too much: the sentence names the phase and the figure
+ * needed. */
 ZM_MUST zm_status zm_memory_plan_make(zm_memory_plan *out, const zm_memory *m, size_t limit, zm_error *err);
 
 /* The largest of the plan's peaks; the least and the most that plan_make would ever use. */

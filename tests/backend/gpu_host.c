@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: MIT */
 #include "gpu_host.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -40,7 +41,41 @@ static struct {
     bool pieces, open; /* open: the host may touch the device's memory, which is quicker */
     record *recording;
     zm_gpu_host_counts count;
-} dev = {.e4m3 = ZM_GPU_HOST_E4M3_SCALED};
+    int fail, missed; /* missed: -1: end where something does not hold */
+} dev = {.e4m3 = ZM_GPU_HOST_E4M3_SCALED, .missed = -1};
+
+void zm_gpu_host_demand(bool holds, const char *what)
+{
+    if (holds)
+        return;
+    if (dev.missed < 0) {
+        printf("not ok - %s\n", what);
+        exit(1);
+    }
+    dev.missed++;
+}
+
+void zm_gpu_host_count_missed(void)
+{
+    dev.missed = 0;
+}
+
+int zm_gpu_host_missed(void)
+{
+    int n = dev.missed;
+    dev.missed = -1;
+    return n;
+}
+
+void zm_gpu_host_fail(int n)
+{
+    dev.fail = n;
+}
+
+bool zm_gpu_host_fails(void)
+{
+    return dev.fail && !--dev.fail;
+}
 
 static void protect(bool open)
 {
@@ -61,7 +96,7 @@ static zm_status host_alloc(zm_gpu *g, void **out, size_t bytes, zm_error *err)
 {
     (void)g;
     size_t page = (size_t)sysconf(_SC_PAGESIZE), whole = (bytes + page) / page * page;
-    if (dev.most && dev.bytes + whole > dev.most)
+    if (zm_gpu_host_fails() || (dev.most && dev.bytes + whole > dev.most))
         return zm_fail(err, ZM_E_NOMEM, "the device has no room for %zu bytes", bytes);
     ZM_ASSERT(dev.n < HELD_MAX);
     char *at = mmap(NULL, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -81,6 +116,7 @@ static void host_release(zm_gpu *g, void *at)
     (void)g;
     for (int i = 0; i < dev.n; i++)
         if (dev.held[i].at == at) {
+            zm_gpu_host_forget(at, dev.held[i].bytes);
             munmap(at, dev.held[i].bytes);
             dev.bytes -= dev.held[i].bytes;
             dev.held[i] = dev.held[--dev.n];
@@ -92,7 +128,7 @@ static void host_release(zm_gpu *g, void *at)
 static zm_status pinned_alloc(zm_gpu *g, void **out, size_t bytes, zm_error *err)
 {
     (void)g;
-    *out = malloc(bytes);
+    *out = zm_gpu_host_fails() ? NULL : malloc(bytes);
     return *out ? ZM_OK : zm_fail(err, ZM_E_NOMEM, "out of memory");
 }
 
@@ -107,11 +143,13 @@ static zm_status put(zm_gpu *g, void *to, const void *from, size_t bytes, zm_err
     (void)g;
     (void)err;
     ZM_ASSERT(holds(to, bytes) && !dev.recording);
+    zm_gpu_host_touches(to, bytes);
     dev.count.puts++;
     dev.count.put_bytes += bytes;
     protect(true);
     memcpy(to, from, bytes);
     protect(false);
+    zm_gpu_host_main();
     return ZM_OK;
 }
 
@@ -120,11 +158,13 @@ static zm_status get(zm_gpu *g, void *to, const void *from, size_t bytes, zm_err
     (void)g;
     (void)err;
     ZM_ASSERT(holds(from, bytes) && !dev.recording);
+    zm_gpu_host_touches(from, bytes);
     dev.count.gets++;
     dev.count.get_bytes += bytes;
     protect(true);
     memcpy(to, from, bytes);
     protect(false);
+    zm_gpu_host_main();
     return ZM_OK;
 }
 
@@ -135,6 +175,13 @@ static void keep(const line *l)
     r->line = realloc(r->line, (size_t)(r->n + 1) * sizeof *r->line);
     ZM_ASSERT(r->line);
     r->line[r->n++] = *l;
+}
+
+static void touch(const zm_gpu_view *v)
+{
+    size_t bytes = 0;
+    if (v->data && zm_dtype_bytes(&bytes, (zm_dtype)v->dtype, (size_t)v->elems))
+        zm_gpu_host_touches(v->data, bytes ? bytes : 1);
 }
 
 static zm_status launch(zm_gpu *g, zm_gpu_kernel k, const zm_gpu_node *n, zm_error *err)
@@ -149,9 +196,13 @@ static zm_status launch(zm_gpu *g, zm_gpu_kernel k, const zm_gpu_node *n, zm_err
         keep(&(line){.kernel = k, .node = *n});
         return ZM_OK;
     }
+    for (int i = 0; i < 8; i++)
+        touch(&n->in[i]);
+    touch(&n->out);
     protect(true);
     zm_gpu_host_kernel(k)(n);
     protect(false);
+    zm_gpu_host_main();
     return ZM_OK;
 }
 
@@ -180,6 +231,11 @@ static void multiply(const zm_gpu_product *p)
             }
 }
 
+static void touch_operand(const void *at, zm_dtype t, int64_t rows, int64_t row, int64_t batch, int64_t step)
+{
+    zm_gpu_host_touches(at, (size_t)((batch - 1) * step + rows * row) * (t == ZM_F8_E4M3 ? 1 : t == ZM_BF16 ? 2 : 4));
+}
+
 /* Bias and activation are left to their kernel. */
 static zm_status product(zm_gpu *g, const zm_gpu_product *p, bool *finished, zm_error *err)
 {
@@ -203,9 +259,12 @@ static zm_status product(zm_gpu *g, const zm_gpu_product *p, bool *finished, zm_
         keep(&(line){.kind = PRODUCT, .product = q});
         return ZM_OK;
     }
+    touch_operand(p->a, p->type, p->ta ? p->k : p->m, p->lda, p->batch, p->step_a);
+    touch_operand(p->b, p->type, p->tb ? p->n : p->k, p->ldb, p->batch, p->step_b);
     protect(true);
     multiply(&q);
     protect(false);
+    zm_gpu_host_main();
     return ZM_OK;
 }
 
@@ -254,9 +313,11 @@ static zm_status convolve(zm_gpu *g, const zm_gpu_convolution *p, bool *finished
         keep(&(line){.kind = CONVOLUTION, .convolution = q});
         return ZM_OK;
     }
+    zm_gpu_host_touches(p->w, (size_t)(p->o * p->c * p->kernel[0] * p->kernel[1] * p->kernel[2]) * 2);
     protect(true);
     convolve_(&q);
     protect(false);
+    zm_gpu_host_main();
     return ZM_OK;
 }
 
@@ -317,6 +378,31 @@ static size_t room(zm_gpu *g)
     return dev.most ? dev.most - dev.bytes : (size_t)1 << 30;
 }
 
+void zm_gpu_host_do(const zm_gpu_host_work *w)
+{
+    if (w->fn) { /* on the host: the device's memory stays closed */
+        w->fn(w->user);
+        return;
+    }
+    protect(true);
+    memcpy(w->to, w->from, w->bytes);
+    protect(false);
+}
+
+void zm_gpu_host_poison(void *at, size_t bytes)
+{
+    protect(true);
+    memset(at, 0x7f, bytes);
+    protect(false);
+}
+
+void zm_gpu_host_copies(const void *to, size_t bytes)
+{
+    ZM_ASSERT(holds(to, bytes));
+    dev.count.copies++;
+    dev.count.copy_bytes += bytes;
+}
+
 static const zm_gpu_fns fns = {
     .alloc = host_alloc,
     .release = host_release,
@@ -333,6 +419,12 @@ static const zm_gpu_fns fns = {
     .replay = replay,
     .record_free = record_free,
     .room = room,
+    .mark_new = zm_gpu_host_mark_new,
+    .mark_free = zm_gpu_host_mark_free,
+    .mark = zm_gpu_host_mark,
+    .await = zm_gpu_host_await,
+    .call = zm_gpu_host_call,
+    .put_on = zm_gpu_host_put_on,
 };
 
 void zm_gpu_host_install(int pieces)
@@ -360,6 +452,7 @@ void zm_gpu_host_convolves(zm_gpu_host_conv_kind kind)
 
 zm_gpu_host_counts zm_gpu_host_count(void)
 {
+    dev.count.bytes = dev.bytes;
     return dev.count;
 }
 

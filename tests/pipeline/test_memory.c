@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/backend.h"
+#include "gpu_host.h"
 #include "model/likes.h"
 #include "pipeline/memory.h"
 #include "pipeline/past.h"
@@ -86,11 +88,51 @@ static void test_blocks(const char *name)
     zm_model_config_close(&c);
 }
 
+/* Without --memory, and with more than it has, a card's own memory is the limit. */
+static void test_card(const char *name)
+{
+    zm_model_config c;
+    zm_memory m;
+    zm_memory_plan p;
+    zm_error err = {0};
+    zm_memory_request r = {.width = 256, .height = 256, .frames = 17};
+    zm_status s = zm_like_config(&c, zm_like_find(name), &err);
+    if (!s)
+        s = zm_memory_measure(&m, &c, &r, &err);
+    if (!tap_ok(!s, "%s is measured for a card %s", name, err.text))
+        return;
+    size_t least = zm_memory_least(&m), limit = least + (zm_memory_most(&m) - least) / 3;
+    zm_gpu_host_memory(limit);
+    for (int asked = 0; asked < 2; asked++) {
+        s = zm_memory_plan_make(&p, &m, asked ? 2 * limit : 0, &err);
+        bool passes = false;
+        for (int i = 0; i < ZM_PHASE_COUNT; i++)
+            passes = passes || p.resident[i] != SIZE_MAX;
+        tap_ok(!s && p.limit == limit && passes, "weights of %s pass through a card of %zu MB %s", name, limit >> 20,
+               err.text);
+    }
+    zm_gpu_host_memory(least - 1);
+    for (int asked = 0; asked < 2; asked++) {
+        zm_error why = {0};
+        s = zm_memory_plan_make(&p, &m, asked ? least / 2 : 0, &why);
+        tap_ok(s == ZM_E_NOMEM && strstr(why.text, asked ? "--memory of" : "the free memory of") &&
+                   strstr(why.text, zm_backend_name()) && strstr(why.text, "at least"),
+               "too small a card is refused: %s", why.text);
+    }
+    zm_model_config_close(&c);
+}
+
 int main(void)
 {
     test_text();
     test_blocks(zm_likes[0].name);
     for (size_t i = 0; i < zm_like_count; i++)
         test_plans(zm_likes[i].name);
+    zm_gpu_host_install(0);
+    for (size_t i = 0; i < zm_like_count; i++) {
+        zm_gpu_host_memory((size_t)1 << 50);
+        test_plans(zm_likes[i].name);
+        test_card(zm_likes[i].name);
+    }
     return tap_done();
 }

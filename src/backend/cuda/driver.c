@@ -33,6 +33,11 @@ FILES(FATBIN)
     X(cuModuleGetFunction, "cuModuleGetFunction")                                                                      \
     X(cuStreamCreate, "cuStreamCreate")                                                                                \
     X(cuStreamSynchronize, "cuStreamSynchronize")                                                                      \
+    X(cuStreamWaitEvent, "cuStreamWaitEvent")                                                                          \
+    X(cuEventCreate, "cuEventCreate")                                                                                  \
+    X(cuEventRecord, "cuEventRecord")                                                                                  \
+    X(cuEventDestroy, "cuEventDestroy_v2")                                                                             \
+    X(cuLaunchHostFunc, "cuLaunchHostFunc")                                                                            \
     X(cuMemAlloc, "cuMemAlloc_v2")                                                                                     \
     X(cuMemFree, "cuMemFree_v2")                                                                                       \
     X(cuMemHostAlloc, "cuMemHostAlloc")                                                                                \
@@ -58,7 +63,8 @@ typedef struct device {
     zm_gpu gpu;
     driver call;
     CUcontext context;
-    CUstream stream;
+    CUstream stream;                     /* ZM_GPU_MAIN */
+    CUstream beside[ZM_GPU_STREAMS - 1]; /* the others, from 1 on */
     CUfunction kernel[ZM_GPU_KERNEL_COUNT];
     zm_blas *blas;
     zm_dnn *dnn;
@@ -228,6 +234,50 @@ static size_t driver_room(zm_gpu *g)
     return bytes;
 }
 
+static CUstream stream_of(const device *d, zm_gpu_stream on)
+{
+    return on == ZM_GPU_MAIN ? d->stream : d->beside[on - 1];
+}
+
+static zm_status driver_mark_new(zm_gpu *g, void **mark, zm_error *err)
+{
+    device *d = device_of(g);
+    CUevent event = NULL;
+    CUresult r = d->call.cuEventCreate_(&event, CU_EVENT_DISABLE_TIMING);
+    *mark = event;
+    return check(d, r, "a mark", err);
+}
+
+static void driver_mark_free(zm_gpu *g, void *mark)
+{
+    device_of(g)->call.cuEventDestroy_((CUevent)mark);
+}
+
+static zm_status driver_mark(zm_gpu *g, zm_gpu_stream on, void *mark, zm_error *err)
+{
+    device *d = device_of(g);
+    return check(d, d->call.cuEventRecord_((CUevent)mark, stream_of(d, on)), "a mark", err);
+}
+
+static zm_status driver_await(zm_gpu *g, zm_gpu_stream on, void *mark, zm_error *err)
+{
+    device *d = device_of(g);
+    return check(d, d->call.cuStreamWaitEvent_(stream_of(d, on), (CUevent)mark, 0), "a mark", err);
+}
+
+static zm_status driver_call(zm_gpu *g, zm_gpu_stream on, void (*fn)(void *user), void *user, zm_error *err)
+{
+    device *d = device_of(g);
+    return check(d, d->call.cuLaunchHostFunc_(stream_of(d, on), fn, user), "work of the host", err);
+}
+
+static zm_status driver_put_on(zm_gpu *g, zm_gpu_stream on, void *to, const void *pinned, size_t bytes, zm_error *err)
+{
+    device *d = device_of(g);
+    return check(d, d->call.cuMemcpyHtoDAsync_((CUdeviceptr)(uintptr_t)to, pinned, bytes, stream_of(d, on)), "copy",
+                 err);
+}
+
 static const zm_gpu_fns fns = {
     .alloc = driver_alloc,
     .release = driver_release,
@@ -244,6 +294,12 @@ static const zm_gpu_fns fns = {
     .replay = driver_replay,
     .record_free = driver_record_free,
     .room = driver_room,
+    .mark_new = driver_mark_new,
+    .mark_free = driver_mark_free,
+    .mark = driver_mark,
+    .await = driver_await,
+    .call = driver_call,
+    .put_on = driver_put_on,
 };
 
 static zm_status load_driver(driver *out, zm_error *err)
@@ -362,6 +418,8 @@ zm_status zm_gpu_open(zm_gpu **out, zm_error *err)
         s = check(d, d->call.cuCtxSetCurrent_(d->context), "context", err);
     if (!s)
         s = check(d, d->call.cuStreamCreate_(&d->stream, CU_STREAM_NON_BLOCKING), "stream", err);
+    for (int i = 0; !s && i < ZM_GPU_STREAMS - 1; i++)
+        s = check(d, d->call.cuStreamCreate_(&d->beside[i], CU_STREAM_NON_BLOCKING), "stream", err);
     if (!s)
         s = load_kernels(d, err);
     if (!s)

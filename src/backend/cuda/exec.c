@@ -1,52 +1,27 @@
-/* Running a planned graph on a CUDA device: one block for the plan, copies of weights, launches in order of the nodes.
+/* Running a planned graph on a CUDA device: one block for the plan, copies of weights or a ring that they pass through
+ * (ring.h), launches in order of the nodes.
  *
  *  - Inputs and outputs have memory of the host (tensor->data); external leaves keep their owner's.  Other tensors have
  *    no ->data.
  *  - Addresses of the device stand in x->at, by id; they change only when an external leaf's ->data does.
  *  - Launches are recorded in the second run and replayed from then on, until an address changes or times are taken.
+ *    Where weights pass nothing is recorded.
  * SPDX-License-Identifier: MIT */
 #include "backend/exec.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "backend/cpu/stream.h"
 #include "backend/cuda/address.h"
-#include "backend/cuda/call.h"
+#include "backend/cuda/bring.h"
 #include "backend/cuda/device.h"
 #include "backend/cuda/fp8.h"
-#include "backend/cuda/memory.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "tensor/plan.h"
 
-typedef struct node {
-    const zm_gpu_op *op; /* NULL: a leaf, a view, or an op that only the host knows */
-    char *at;            /* address of the device */
-    void *host;          /* of inputs and outputs: their memory of the host */
-    zm_gpu_copy *copy;   /* of external leaves */
-    zm_gpu_copy *codes;  /* of leaves that fp8.h quantises */
-    bool quantised;      /* leaf: some node reads codes */
-    bool read;           /* leaf: some node reads it as it is */
-    bool written;        /* input: written by zm_exec_write, and only so */
-    bool dirty;          /* input: not on the device yet */
-} node;
-
-typedef struct cuda_exec {
-    zm_exec base;
-    zm_graph *g;
-    zm_plan plan;
-    zm_gpu *gpu;
-    zm_gpu_call call;
-    char *block, *scratch;
-    size_t scratch_bytes, host_bytes;
-    char *host; /* pinned, of all inputs and outputs */
-    node *node;
-    bool outputs_stay, host_ops;
-    void *record;
-    int64_t runs;
-    double *seconds;
-} cuda_exec;
+typedef zm_cuda_node node;
+typedef zm_cuda_state cuda_exec;
 
 /* Whether t has memory of the host that this exec owns. */
 static bool is_kept(const cuda_exec *x, const zm_tensor *t)
@@ -77,12 +52,6 @@ static void note_readers(cuda_exec *x, const zm_tensor *t)
             x->node[t->in[k]->id].read = true;
 }
 
-/* Whether a leaf lies on the device as codes only. */
-static bool only_codes(const node *n)
-{
-    return n->quantised && !n->read;
-}
-
 static size_t kept_bytes(const cuda_exec *x)
 {
     size_t kept = 0;
@@ -107,6 +76,7 @@ static zm_status prepare(cuda_exec **out, zm_graph *g, const zm_exec_options *op
     x->g = g;
     x->gpu = zm_cuda_device();
     x->outputs_stay = opt && opt->outputs_stay;
+    x->resident_bytes = opt ? opt->resident_bytes : 0;
     x->call = (zm_gpu_call){
         .gpu = x->gpu, .compute = zm_cuda_compute(), .fp8 = precision == ZM_PRECISION_FP8, .limit = zm_cuda_limit()};
     x->node = calloc((size_t)n + 1, sizeof *x->node);
@@ -142,15 +112,13 @@ static zm_status cuda_measure(zm_exec_size *out, zm_graph *g, const zm_exec_opti
     if (s)
         return s;
     out->work = x->plan.bytes + x->scratch_bytes;
-    bool *loaded = calloc((size_t)zm_graph_size(g) + 1, sizeof *loaded);
-    for (int i = 0; loaded && i < zm_graph_size(g); i++)
-        loaded[i] = only_codes(&x->node[i]);
     out->kept = kept_bytes(x);
-    zm_stream_measure(g, loaded, &out->mapped, &out->window);
-    free(loaded);
-    out->window = out->mapped; /* all weights of a graph are on the card at once */
+    bool *absent = zm_cuda_codes_only(x);
+    s = absent ? zm_gpu_ring_measure(&out->mapped, &out->window, g, absent, err)
+               : zm_fail(err, ZM_E_NOMEM, "out of memory for %d nodes", zm_graph_size(g));
+    free(absent);
     cuda_free(&x->base);
-    return ZM_OK;
+    return s;
 }
 
 /* Addresses of the device and memory of the host, for all that the plan holds. */
@@ -203,18 +171,11 @@ static zm_status cuda_new(zm_exec **out, zm_graph *g, const zm_exec_options *opt
     return ZM_OK;
 }
 
-static void forget_record(cuda_exec *x)
-{
-    if (x->record)
-        x->gpu->fns->record_free(x->gpu, x->record);
-    x->record = NULL;
-    x->runs = 0;
-}
-
 static void cuda_free(zm_exec *base)
 {
     cuda_exec *x = (cuda_exec *)base;
-    forget_record(x);
+    zm_cuda_forget(x);
+    zm_gpu_ring_free(x->ring);
     for (int i = 0; x->node && i < zm_graph_size(x->g); i++) {
         zm_gpu_let_go(x->gpu, x->node[i].copy);
         zm_gpu_let_go(x->gpu, x->node[i].codes);
@@ -230,69 +191,10 @@ static void cuda_free(zm_exec *base)
     free(x);
 }
 
-/* Weights as fp8.h has them, of wherever their owner's memory is now. */
-static zm_status bring_codes(cuda_exec *x, zm_tensor *t, zm_error *err)
-{
-    node *n = &x->node[t->id];
-    if (!n->codes || n->codes->host != t->data) {
-        zm_gpu_copy *c;
-        zm_status s = zm_gpu_hold_as(&c, x->gpu, t->data, zm_tensor_bytes(t), ZM_GPU_AS_E4M3, zm_fp8_bytes(t), err);
-        if (s)
-            return s;
-        zm_gpu_let_go(x->gpu, n->codes);
-        n->codes = c;
-        forget_record(x);
-    }
-    return zm_fp8_bring(x->gpu, n->codes, t, x->scratch, x->scratch_bytes, err);
-}
-
-/* The copy of an external leaf, of wherever its owner's memory is now. */
-static zm_status bring_leaf(cuda_exec *x, zm_tensor *t, zm_error *err)
-{
-    node *n = &x->node[t->id];
-    if (!t->data)
-        return zm_fail(err, ZM_E_MISSING, "%s: external tensor without memory", t->name);
-    if (n->quantised) {
-        zm_status s = bring_codes(x, t, err);
-        if (s || !n->read)
-            return s;
-    }
-    if (!n->copy || n->copy->host != t->data) {
-        zm_gpu_copy *c;
-        zm_status s = zm_gpu_hold(&c, x->gpu, t->data, zm_tensor_bytes(t), err);
-        if (s)
-            return s;
-        zm_gpu_let_go(x->gpu, n->copy);
-        n->copy = c;
-        n->at = c->device;
-        forget_record(x);
-    }
-    return zm_gpu_copy_in(x->gpu, n->copy, err);
-}
-
-static zm_status bring_inputs(cuda_exec *x, zm_error *err)
-{
-    zm_status s = ZM_OK;
-    for (int i = 0; !s && i < zm_graph_size(x->g); i++) {
-        zm_tensor *t = zm_graph_at(x->g, i);
-        node *n = &x->node[i];
-        if (t->leaf == ZM_EXTERNAL) {
-            s = bring_leaf(x, t, err);
-        } else if (t->leaf == ZM_INPUT) {
-            if (n->dirty || !n->written)
-                s = x->gpu->fns->put(x->gpu, n->at, n->host, zm_tensor_bytes(t), err);
-            n->dirty = s != ZM_OK;
-        } else if (t->op->is_view) {
-            n->at = x->node[t->in[0]->id].at + t->attr.i[0] * (int64_t)zm_dtype_block_bytes(t->dtype);
-        }
-    }
-    return s;
-}
-
 static zm_gpu_view view_of(const cuda_exec *x, const zm_tensor *t)
 {
     zm_gpu_view v = {
-        .data = x->node[t->id].at, .elems = zm_shape_elems(t->shape), .rank = t->shape.rank, .dtype = (int)t->dtype};
+        .data = zm_cuda_place(x, t), .elems = zm_shape_elems(t->shape), .rank = t->shape.rank, .dtype = (int)t->dtype};
     for (int i = 0; i < t->shape.rank; i++)
         v.dim[i] = t->shape.dim[i];
     return v;
@@ -333,7 +235,7 @@ static zm_status run_on_host(cuda_exec *x, const zm_tensor *t, zm_error *err)
         in[k] = *t->in[k];
         self.in[k] = &in[k];
         in[k].data = zm_aligned_alloc(bytes);
-        s = in[k].data ? x->gpu->fns->get(x->gpu, in[k].data, x->node[t->in[k]->id].at, bytes, err)
+        s = in[k].data ? x->gpu->fns->get(x->gpu, in[k].data, zm_cuda_place(x, t->in[k]), bytes, err)
                        : zm_fail(err, ZM_E_NOMEM, "out of memory for %s on the host", t->op->name);
         if (s)
             self.n_in = k + 1;
@@ -364,11 +266,14 @@ static zm_status run_nodes(cuda_exec *x, zm_error *err)
         if (t->leaf != ZM_COMPUTED || t->op->is_view)
             continue;
         double start = x->seconds ? zm_now() : 0;
-        if (x->node[i].op)
+        s = zm_gpu_ring_before(x->ring, i, err);
+        if (!s && x->node[i].op)
             run_node(x, t);
-        else
+        else if (!s)
             s = run_on_host(x, t, err);
         s = s ? s : x->call.status;
+        if (!s)
+            s = zm_gpu_ring_after(x->ring, i, err);
         if (x->seconds && !s) {
             s = x->gpu->fns->wait(x->gpu, err);
             x->seconds[i] += zm_now() - start;
@@ -377,10 +282,24 @@ static zm_status run_nodes(cuda_exec *x, zm_error *err)
     return s;
 }
 
+static zm_status run_with_ring(cuda_exec *x, zm_error *err)
+{
+    zm_error second = {0};
+    zm_status s = zm_gpu_ring_begin(x->ring, err);
+    if (!s)
+        s = run_nodes(x, err);
+    zm_status end = zm_gpu_ring_end(x->ring, &second);
+    if (s)
+        return s;
+    return end ? zm_fail(err, end, "%s", second.text) : ZM_OK;
+}
+
 /* The first run launches, so that everything is loaded; the second records; later ones replay. */
 static zm_status launch(cuda_exec *x, zm_error *err)
 {
     const zm_gpu_fns *f = x->gpu->fns;
+    if (x->ring)
+        return run_with_ring(x, err);
     if (x->seconds || x->host_ops || x->runs++ == 0)
         return run_nodes(x, err);
     if (!x->record) {
@@ -411,7 +330,7 @@ static zm_status launch(cuda_exec *x, zm_error *err)
 static zm_status cuda_run(zm_exec *base, zm_error *err)
 {
     cuda_exec *x = (cuda_exec *)base;
-    zm_status s = bring_inputs(x, err);
+    zm_status s = zm_cuda_bring(x, err);
     if (!s)
         s = launch(x, err);
     for (int i = 0; !s && !x->outputs_stay && i < zm_graph_size(x->g); i++) {
@@ -419,7 +338,9 @@ static zm_status cuda_run(zm_exec *base, zm_error *err)
         if (t->is_output && t->leaf == ZM_COMPUTED)
             s = x->gpu->fns->get(x->gpu, x->node[i].host, x->node[i].at, zm_tensor_bytes(t), err);
     }
-    return s ? s : x->gpu->fns->wait(x->gpu, err);
+    zm_error second = {0};
+    zm_status end = !s || x->ring ? x->gpu->fns->wait(x->gpu, s ? &second : err) : ZM_OK;
+    return s ? s : end;
 }
 
 static void cuda_write(zm_exec *base, zm_tensor *t, const void *host)

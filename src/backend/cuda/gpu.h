@@ -1,7 +1,8 @@
 /* A device that holds memory and runs kernels: what the rest of this folder asks of CUDA, and what a test's device, made
  * of host memory and the kernels' own texts, answers as well.
  *
- * Everything put in order here runs in that order; addresses of the device are never read by the host.
+ * Everything put in order here runs in that order, on one stream; two more run beside it and are put in order with it by
+ * marks alone.  Addresses of the device are never read by the host.
  * SPDX-License-Identifier: MIT */
 #ifndef ZM_BACKEND_CUDA_GPU_H
 #define ZM_BACKEND_CUDA_GPU_H
@@ -13,6 +14,9 @@
 
 typedef struct zm_gpu zm_gpu;
 typedef struct zm_gpu_copies zm_gpu_copies;
+
+/* ZM_GPU_MAIN is the one that whatever names no stream is put on. */
+typedef enum { ZM_GPU_MAIN, ZM_GPU_STAGE, ZM_GPU_COPY, ZM_GPU_STREAMS } zm_gpu_stream;
 
 /* batch products c [m,n] = alpha a b + beta c, row-major: a [m,k] (turned: [k,m]), b [k,n] (turned: [n,k]). */
 typedef struct zm_gpu_product {
@@ -58,6 +62,17 @@ typedef struct zm_gpu_fns {
     zm_status (*replay)(zm_gpu *g, void *record, zm_error *err);
     void (*record_free)(zm_gpu *g, void *record);
     size_t (*room)(zm_gpu *g); /* bytes of the device that are free */
+    /* A mark comes when all that was put on its stream before it is done.  It may be set again: whoever was told to wait
+     * waits for the setting before that.  Freed only when no stream waits for it. */
+    zm_status (*mark_new)(zm_gpu *g, void **mark, zm_error *err);
+    void (*mark_free)(zm_gpu *g, void *mark);
+    zm_status (*mark)(zm_gpu *g, zm_gpu_stream on, void *mark, zm_error *err);
+    /* What is put on this stream from now on begins after the mark, which was set before. */
+    zm_status (*await)(zm_gpu *g, zm_gpu_stream on, void *mark, zm_error *err);
+    /* In order of the stream, on a thread of the driver: fn uses nothing of the device. */
+    zm_status (*call)(zm_gpu *g, zm_gpu_stream on, void (*fn)(void *user), void *user, zm_error *err);
+    /* As put, from pinned memory. */
+    zm_status (*put_on)(zm_gpu *g, zm_gpu_stream on, void *to, const void *pinned, size_t bytes, zm_error *err);
 } zm_gpu_fns;
 
 struct zm_gpu {
