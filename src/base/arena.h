@@ -27,7 +27,7 @@ char *zm_arena_strdup(zm_arena *a, const char *s);
 char *zm_arena_printf(zm_arena *a, const char *fmt, ...) ZM_PRINTF(2, 3);
 size_t zm_arena_bytes(const zm_arena *a);
 
-/* 64-byte aligned heap memory (not zeroed); free with free().  NULL when out of memory or bytes > PTRDIFF_MAX. */
+/* 64-byte aligned heap memory (not zeroed), in large pages where it is large and the system has them; free with free().  NULL when out of memory or bytes > PTRDIFF_MAX. */
 void *zm_aligned_alloc(size_t bytes);
 
 #endif
