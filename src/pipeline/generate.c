@@ -226,6 +226,23 @@ static zm_status decode(job *j, zm_error *err)
     return s;
 }
 
+/* What comes after the last step, if all went well (s): frames, and the end of the clip when this is its last part; in any
+ * case what becomes of the run's file. */
+static zm_status end_run(job *j, bool last, zm_status s, zm_error *err)
+{
+    zm_generator *g = j->g;
+    drop_network(g);
+    if (!s)
+        s = decode(j, err);
+    if (!s && last && j->w->finish)
+        s = j->w->finish(j->w->user, err);
+    if (s)
+        zm_saver_failed(&j->saver, &g->run, &j->plan, &j->contexts, err);
+    else
+        zm_saver_done(&j->saver);
+    return s;
+}
+
 static zm_status run(job *j, zm_error *err)
 {
     zm_generator *g = j->g;
@@ -235,16 +252,7 @@ static zm_status run(job *j, zm_error *err)
         s = set_out(j, err);
     if (!s && g->run.next < g->run.schedule.steps)
         s = denoise(j, err);
-    drop_network(g);
-    if (!s)
-        s = decode(j, err);
-    if (!s && j->w->finish)
-        s = j->w->finish(j->w->user, err);
-    if (s)
-        zm_saver_failed(&j->saver, &g->run, &j->plan, &j->contexts, err);
-    else
-        zm_saver_done(&j->saver);
-    return s;
+    return end_run(j, true, s, err);
 }
 
 static zm_status make_whole(zm_generator *g, const zm_request *r, const zm_watch *watch, zm_error *err)
@@ -340,16 +348,7 @@ static zm_status run_block(job *j, bool all_given, bool last, zm_error *err)
         s = denoise(j, err);
     if (!s && j->r->onward)
         s = keep_block(j, err);
-    drop_network(g);
-    if (!s)
-        s = decode(j, err);
-    if (!s && last && j->w->finish)
-        s = j->w->finish(j->w->user, err);
-    if (s)
-        zm_saver_failed(&j->saver, &g->run, &j->plan, &j->contexts, err);
-    else
-        zm_saver_done(&j->saver);
-    return s;
+    return end_run(j, last, s, err);
 }
 
 /* Block k of the clip; r is the block's own. */

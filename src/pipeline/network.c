@@ -363,8 +363,7 @@ zm_status zm_network_begin(zm_network *n, const zm_contexts *contexts, zm_error 
     return zm_fold_init(&n->fold, contexts, err);
 }
 
-/* x at a timestep through the runs of so many branches; after each, its velocities lie in n->both and `after` (NULL:
- * nothing) is called. */
+/* x at a timestep through the runs of so many branches; after each, its velocities lie in n->both and `after` is called. */
 static zm_status run_branches(zm_network *n, const zm_latent_plan *plan, const float *x, double timestep, int branches,
                               void (*after)(zm_network *n, expert *e, int first), zm_error *err)
 {

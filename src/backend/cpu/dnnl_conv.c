@@ -18,8 +18,7 @@
 #include "ops/conv_shape.h"
 
 enum {
-    WIDE_LANES = 16, /* of registers: with fewer ours is faster on some kernels */
-    MANY_PLACES = 1024
+    MANY_PLACES = 1024 /* from which our own loops are ahead on some kernels */
 };
 
 typedef enum { FORWARD, BACK_X, BACK_W } direction;
@@ -302,7 +301,7 @@ static const char *decline_forward(const zm_tensor *node)
 {
     zm_conv_sizes c = zm_conv_sizes_of(node);
     bool in_time = c.kernel[0] > 1 && c.kernel[1] == 1 && c.kernel[2] == 1;
-    if (zm_gemm_isa_best()->lanes >= WIDE_LANES || c.batch * c.out[0] * c.out[1] * c.out[2] < MANY_PLACES)
+    if (zm_gemm_isa_best()->lanes >= ZM_DNNL_WIDE_LANES || c.batch * c.out[0] * c.out[1] * c.out[2] < MANY_PLACES)
         return NULL;
     return in_time || c.stride[1] > 1 || c.stride[2] > 1 ? "taps in time alone, or strides, without AVX-512" : NULL;
 }

@@ -23,8 +23,7 @@ enum {
     TURNED_FLOATS = 1 << 21,  /* of b, at most */
     PARTIAL_FLOATS = 1 << 22, /* of all partial sums, at most */
     STEPS_OF_PART = 512,      /* of k for one thread, at least */
-    WIDE_LANES = 16,          /* of registers: with fewer ours is faster where a is turned or b is small */
-    SMALL_FLOATS = 1 << 17    /* of such a b, at most */
+    SMALL_FLOATS = 1 << 17    /* of a turned b with which our own loops are ahead, at most */
 };
 
 typedef struct job {
@@ -57,7 +56,7 @@ static const char *decline(const zm_tensor *node)
     if (b->shape.rank > 2 && zm_shape_elems(node->shape) > zm_dim(node, -1) * zm_dim(node, -2))
         return "a batch of products";
     job j = job_of(node);
-    if (zm_gemm_isa_best()->lanes < WIDE_LANES && (j.ta || (j.tb && j.n * j.k <= SMALL_FLOATS)))
+    if (zm_gemm_isa_best()->lanes < ZM_DNNL_WIDE_LANES && (j.ta || (j.tb && j.n * j.k <= SMALL_FLOATS)))
         return "a turned a, or a small turned b, without AVX-512";
     return j.tb && j.m >= FEW_ROWS && j.m < ROWS_TO_TURN ? "a turned b and few rows" : NULL;
 }

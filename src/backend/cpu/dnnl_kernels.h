@@ -5,6 +5,10 @@
 
 #include "backend/cpu/kernel.h"
 
+/* Lanes of a register that oneDNN 2.6 is tuned for: with fewer our own loops are ahead on some products and kernels
+ * (measurements in dnnl_gemm.c and dnnl_conv.c). */
+enum { ZM_DNNL_WIDE_LANES = 16 };
+
 extern const zm_kernel zm_dnnl_gemm, zm_dnnl_conv, zm_dnnl_conv_grad_x, zm_dnnl_conv_grad_w;
 
 #endif

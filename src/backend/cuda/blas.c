@@ -7,7 +7,6 @@
  * are our columns and its bias, one number a row, is ours, one a column.
  * SPDX-License-Identifier: MIT */
 #include <cublasLt.h>
-#include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -73,11 +72,9 @@ zm_status zm_blas_open(zm_blas **out, void *workspace, size_t bytes, zm_error *e
 #undef NAME
                              };
     enum { N = sizeof names / sizeof *names };
-    void *at[N], *found = NULL;
+    void *at[N];
     *out = NULL;
-    for (size_t i = 0; i < sizeof files / sizeof *files && !found; i++)
-        found = dlopen(files[i], RTLD_NOW | RTLD_LOCAL);
-    if (!found || !zm_library_names(found, names, at, N))
+    if (!zm_library_open(files, sizeof files / sizeof *files, names, at, N))
         return ZM_OK;
     zm_blas *b = calloc(1, sizeof *b);
     if (!b)

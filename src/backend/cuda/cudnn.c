@@ -7,7 +7,6 @@
  * Engines that take bf16 and give f32 are compiled by cuDNN when a plan is made, which takes seconds (seen without a card,
  * cuDNN 9.19), so small convolutions are left to products.  Where to draw that line has not been measured.
  * SPDX-License-Identifier: MIT */
-#include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,11 +49,9 @@ zm_status zm_dnn_open(zm_dnn **out, void *workspace, size_t bytes, zm_error *err
 #undef NAME
                              };
     enum { N = sizeof names / sizeof *names };
-    void *at[N], *found = NULL;
+    void *at[N];
     *out = NULL;
-    for (size_t i = 0; i < sizeof files / sizeof *files && !found; i++)
-        found = dlopen(files[i], RTLD_NOW | RTLD_LOCAL);
-    if (!found || !zm_library_names(found, names, at, N))
+    if (!zm_library_open(files, sizeof files / sizeof *files, names, at, N))
         return ZM_OK;
     zm_dnn *d = calloc(1, sizeof *d);
     if (!d)

@@ -83,7 +83,7 @@ static const char *const kernel_name[] = {
 #undef NAME
 };
 
-bool zm_library_names(void *library, const char *const *name, void **to, int n)
+static bool find_names(void *library, const char *const *name, void **to, int n)
 {
     for (int i = 0; i < n; i++)
         if (!(to[i] = dlsym(library, name[i]))) {
@@ -91,6 +91,14 @@ bool zm_library_names(void *library, const char *const *name, void **to, int n)
             return false;
         }
     return true;
+}
+
+bool zm_library_open(const char *const *file, int files, const char *const *name, void **to, int n)
+{
+    void *library = NULL;
+    for (int i = 0; i < files && !library; i++)
+        library = dlopen(file[i], RTLD_NOW | RTLD_LOCAL);
+    return library && find_names(library, name, to, n);
 }
 
 static device *device_of(zm_gpu *g)
@@ -315,7 +323,7 @@ static zm_status load_driver(driver *out, zm_error *err)
         return zm_fail(err, ZM_E_UNSUPPORTED,
                        "this machine has no NVIDIA driver (libcuda.so.1 is not found), so --device cuda cannot work; "
                        "the CPU does the same work (--device cpu)");
-    if (!zm_library_names(library, names, at, N))
+    if (!find_names(library, names, at, N))
         return zm_fail(err, ZM_E_UNSUPPORTED,
                        "the NVIDIA driver is too old for this build, which was made with CUDA %d.%d",
                        CUDA_VERSION / 1000, CUDA_VERSION % 1000 / 10);

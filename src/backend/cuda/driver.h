@@ -8,8 +8,8 @@
 typedef struct zm_blas zm_blas;
 typedef struct zm_dnn zm_dnn;
 
-/* Fill to[0..n) with the addresses of these names; false: one is missing. */
-bool zm_library_names(void *library, const char *const *name, void **to, int n);
+/* Open the first of these files that is there; to[0..n) become the addresses of the names in it.  false: none is there, or a name is missing. */
+bool zm_library_open(const char *const *file, int files, const char *const *name, void **to, int n);
 
 /* cuBLASLt for the context that is current.  *out NULL and ZM_OK: the library is not there. */
 ZM_MUST zm_status zm_blas_open(zm_blas **out, void *workspace, size_t bytes, zm_error *err);
