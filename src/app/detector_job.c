@@ -16,15 +16,15 @@ typedef struct source {
     uint64_t seed;
 } source;
 
-zm_detector_config zm_detector_world_config(int width, int height, int frames)
+zm_detector_config zm_detector_world_config(int level, int width, int height, int frames)
 {
-    zm_detector_config c = {.classes = zm_world_core_classes(),
+    zm_detector_config c = {.classes = level ? zm_world_count(ZM_ATTR_CLASS) : zm_world_core_classes(),
                             .colours = zm_world_count(ZM_ATTR_COLOUR),
                             .width = width,
                             .height = height,
                             .frames = frames};
     zm_detector_config_default(&c);
-    c.head[ZM_HEAD_GROUND] = zm_world_core_grounds();
+    c.head[ZM_HEAD_GROUND] = level ? zm_world_count(ZM_ATTR_GROUND) : zm_world_core_grounds();
     c.head[ZM_HEAD_LIGHT] = ZM_LIGHT_COUNT;
     c.head[ZM_HEAD_CAMERA] = ZM_CAM_COUNT;
     c.head[ZM_HEAD_ACTION] = ZM_ACT_COUNT;
@@ -32,6 +32,16 @@ zm_detector_config zm_detector_world_config(int width, int height, int frames)
     c.head[ZM_HEAD_SIDE] = 3;
     c.head[ZM_HEAD_BODIES] = ZM_WORLD_MAX_BODIES + 1;
     return c;
+}
+
+int zm_detector_world_level(const zm_detector_config *c)
+{
+    for (int level = 0; level < 2; level++) {
+        zm_detector_config want = zm_detector_world_config(level, c->width, c->height, c->frames);
+        if (want.classes == c->classes && want.colours == c->colours && !memcmp(want.head, c->head, sizeof want.head))
+            return level;
+    }
+    return -1;
 }
 
 static float clamp(float v, float lo, float hi)
@@ -89,7 +99,7 @@ zm_status zm_job_detector(zm_job *job, zm_error *err)
     const zm_train_config *c = &job->c;
     if (c->data_kind != ZM_DATA_WORLD)
         return zm_fail(err, ZM_E_USAGE, "a detector learns from ground truth; data.kind world is needed");
-    zm_detector_config sizes = zm_detector_world_config(job->width, job->height, job->frames);
+    zm_detector_config sizes = zm_detector_world_config((int)c->data_level, job->width, job->height, job->frames);
     zm_params *p = zm_params_new();
     zm_detector *d = NULL;
     zm_detector_stage *stage = NULL;

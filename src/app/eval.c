@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "app/common.h"
+#include "app/detector_job.h"
 #include "app/eval_run.h"
 #include "base/clock.h"
 #include "base/mapfile.h"
@@ -41,6 +42,7 @@ static zm_status one_clip(bench *b, zm_eval_run *run, zm_eval_maker *maker, int 
     zm_world_options world = {.width = c->width,
                               .height = c->height,
                               .frames = c->frames,
+                              .level = zm_detector_world_level(c),
                               .camera_share = camera_share,
                               .split = run->held_out ? ZM_SPLIT_HELDOUT : ZM_SPLIT_TRAIN};
     uint64_t seed = first_scene + (uint64_t)b->o->seed + (uint64_t)i;

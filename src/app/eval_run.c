@@ -28,8 +28,8 @@ const zm_detector_config *zm_eval_eye_config(const zm_eval_eye *e)
 
 static zm_status check_world(const zm_detector_config *c, const char *path, zm_error *err)
 {
-    zm_detector_config want = zm_detector_world_config(c->width, c->height, c->frames);
-    if (c->classes != want.classes || c->colours != want.colours || memcmp(c->head, want.head, sizeof c->head) != 0)
+    zm_detector_config want = zm_detector_world_config(1, c->width, c->height, c->frames);
+    if (zm_detector_world_level(c) < 0)
         return zm_fail(
             err, ZM_E_UNSUPPORTED,
             "%s: this detector knows %d classes and %d colours, the toy-box world has %d and %d; train it again", path,

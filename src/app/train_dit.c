@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: MIT */
 #include "app/samples.h"
 #include "app/train_job.h"
+#include "app/train_start.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -41,7 +42,7 @@ void zm_job_close_folder(zm_job *job)
 typedef struct dit_job {
     zm_vae *v;
     zm_params *vae_params, *all;
-    zm_weights *vae_file, *dit_file, *text_file;
+    zm_weights *vae_file;
     zm_latents train, held;
     zm_tokenizer *tokenizer;
     zm_dit *dit;
@@ -199,24 +200,13 @@ static zm_status write_networks(const zm_job *job, const dit_job *d, zm_error *e
 
 static zm_status load_start(zm_job *job, dit_job *d, zm_error *err)
 {
-    if (!job->c.start)
-        return zm_params_fill(d->all, (uint64_t)job->c.seed, err);
     zm_status s = zm_params_fill(d->all, (uint64_t)job->c.seed, err);
+    if (s || !job->c.start)
+        return s;
+    s = zm_job_start_from(job, d->all, "dit.gguf", "", "text.", err);
     if (!s)
-        s = open_weights(&d->dit_file, job->c.start, "dit.gguf", err);
-    if (!s)
-        s = open_weights(&d->text_file, job->c.start, "text.gguf", err);
-    for (int i = 0; !s && i < zm_params_count(d->all); i++) {
-        zm_param *p = zm_params_at(d->all, i);
-        bool text = !strncmp(p->name, "text.", 5);
-        const zm_weight *w;
-        s = zm_weights_find(&w, text ? d->text_file : d->dit_file, text ? p->name + 5 : p->name, err);
-        if (!s && zm_weight_elems(w) != (size_t)zm_shape_elems(p->shape))
-            s = zm_fail(err, ZM_E_SHAPE, "%s: %s has another shape than the configuration", w->file, w->name);
-        if (!s)
-            zm_dtype_to_f32(p->data, w->data, w->dtype, zm_weight_elems(w));
-    }
-    return s;
+        s = zm_job_start_from(job, d->all, "text.gguf", "text.", NULL, err);
+    return s ? s : zm_job_start_tokens(job, zm_params_find(d->all, "text.token_embedding.weight"), d->tokenizer, err);
 }
 
 static void close_dit_job(dit_job *d)
@@ -231,8 +221,6 @@ static void close_dit_job(dit_job *d)
     zm_latents_close(&d->held);
     zm_tokenizer_free(d->tokenizer);
     zm_weights_free(d->vae_file);
-    zm_weights_free(d->dit_file);
-    zm_weights_free(d->text_file);
 }
 
 typedef struct dit_samples {

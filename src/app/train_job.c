@@ -8,6 +8,7 @@
 
 #include "app/common.h"
 #include "app/samples.h"
+#include "app/train_start.h"
 #include "base/mapfile.h"
 #include "format/gguf_write.h"
 #include "train/vae_stage.h"
@@ -223,17 +224,11 @@ zm_status zm_job_vae(zm_job *job, zm_error *err)
     zm_vae *v = NULL;
     zm_params *p = NULL;
     zm_vae_stage *stage = NULL;
-    zm_weights *start = NULL;
     zm_status s = zm_job_vae_new(job, &v, &p, err);
-    if (!s && c->start) {
-        char *path = zm_path_join(c->start, "vae.gguf");
-        s = path ? zm_weights_open(&start, path, err) : zm_fail(err, ZM_E_NOMEM, "out of memory");
-        free(path);
-        if (!s)
-            s = zm_params_load(p, start, "", true, err);
-    } else if (!s) {
+    if (!s)
         s = zm_params_fill(p, (uint64_t)c->seed, err);
-    }
+    if (!s && c->start)
+        s = zm_job_start_from(job, p, "vae.gguf", "", NULL, err);
     if (!s && job->report)
         fprintf(job->report, "vae: preparing %" PRId64 " clips of %dx%d, %d frames\n", c->data_clips, job->width,
                 job->height, job->frames);
@@ -261,6 +256,5 @@ zm_status zm_job_vae(zm_job *job, zm_error *err)
     zm_vae_stage_free(stage);
     zm_vae_free(v);
     zm_params_free(p);
-    zm_weights_free(start);
     return s;
 }

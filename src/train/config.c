@@ -9,7 +9,7 @@ static const zm_config_row rows[] = {
     {"model", ZM_CONFIG_STR, AT(model), NULL, 0, 0, 0, NULL, NULL, "config.json with the sizes of all parts"},
     {"out", ZM_CONFIG_STR, AT(out), NULL, 0, 0, 0, NULL, NULL, "model directory that receives the trained part"},
     {"start", ZM_CONFIG_STR, AT(start), "", 0, 0, 0, NULL, NULL,
-     "model directory whose part is trained on; empty: random start"},
+     "model directory whose part is trained on, which may lack blocks and pieces of text; empty: random start"},
     {"weights", ZM_CONFIG_ENUM, AT(stored), "f16", 0, 0, 0, "f32|f16|q8_0", NULL,
      "how the trained linear maps are stored"},
     {"seed", ZM_CONFIG_INT, AT(seed), "1", 0, 9e15, 0, NULL, NULL, "of initial values and batches"},
