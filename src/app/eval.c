@@ -9,6 +9,7 @@
 
 #include "app/common.h"
 #include "app/detector_job.h"
+#include "app/eval_film.h"
 #include "app/eval_run.h"
 #include "base/clock.h"
 #include "base/mapfile.h"
@@ -21,8 +22,8 @@ static const float camera_share = 0.25f;
 typedef struct options {
     const char *model, *prompts, *detector, *sheet, *precision, *quality, *solver;
     zm_precision in;
-    double guidance;
-    int64_t clips, seed, steps, untrained;
+    double guidance, seconds;
+    int64_t clips, films, seed, steps, untrained;
     bool json, ceiling, quiet;
 } options;
 
@@ -81,15 +82,19 @@ static zm_status one_run(bench *b, zm_eval_run *run, zm_eval_maker *maker, int c
     return s;
 }
 
+static zm_eval_how how_of(const options *o, bool untrained)
+{
+    return (zm_eval_how){.steps = (int)o->steps,
+                         .guidance = o->guidance,
+                         .quality = o->quality,
+                         .solver = o->solver,
+                         .precision = o->in,
+                         .untrained = untrained};
+}
+
 static zm_status open_maker(zm_eval_maker *m, const bench *b, const char *model, bool untrained, zm_error *err)
 {
-    const options *o = b->o;
-    zm_eval_how how = {.steps = (int)o->steps,
-                       .guidance = o->guidance,
-                       .quality = o->quality,
-                       .solver = o->solver,
-                       .precision = o->in,
-                       .untrained = untrained};
+    zm_eval_how how = how_of(b->o, untrained);
     return zm_eval_maker_open(m, model, zm_eval_eye_config(b->eye), &how, err);
 }
 
@@ -177,6 +182,18 @@ static char *find_detector(const options *o, const char *model)
     return path;
 }
 
+static zm_status films(const bench *b, const char *model, zm_error *err)
+{
+    const options *o = b->o;
+    zm_eval_film_options f = {.films = (int)o->films,
+                              .seconds = o->seconds,
+                              .seed = first_scene + (uint64_t)o->seed,
+                              .json = o->json,
+                              .quiet = o->quiet,
+                              .how = how_of(o, false)};
+    return zm_eval_films(b->eye, model, &f, err);
+}
+
 static zm_status run(const options *o, const char *model, zm_error *err)
 {
     char *detector = find_detector(o, model);
@@ -193,7 +210,7 @@ static zm_status run(const options *o, const char *model, zm_error *err)
     if (!b.rgb || (o->sheet && !b.sheet))
         s = zm_fail(err, ZM_E_NOMEM, "out of memory for clips");
     if (!s)
-        s = o->prompts ? prompts(&b, model, err) : score(&b, model, err);
+        s = o->prompts ? prompts(&b, model, err) : o->films ? films(&b, model, err) : score(&b, model, err);
     if (!s && b.sheet)
         s = zm_eval_sheet_write(b.sheet, o->sheet, err);
     if (b.sheet)
@@ -211,12 +228,14 @@ int zm_cmd_eval(int argc, char **argv)
    help[] =
         "Score a model with a small detector trained on the toy-box world: how often it shows what prompts say, whether things fall with one\n"
         "gravity.  The ceiling is what the detector says of real renders of the same scenes: its own error is in both columns.";
-    options o = {.clips = 96, .untrained = 24};
+    options o = {.clips = 96, .untrained = 24, .seconds = 60};
     const char *words[1];
     const zm_arg args[] = {
         {"--prompts", 0, ZM_ARG_STR, &o.prompts, 0, 0, "FILE",
          "a prompt a line, or JSON lines {\"prompt\", \"object\", \"colour\", \"count\", \"action\", ...}"},
         {"--clips", 0, ZM_ARG_INT, &o.clips, 1, 1e6, "N", "scenes; half as many held-out ones are added [96]"},
+        {"--films", 0, ZM_ARG_INT, &o.films, 1, 1e6, "N", "instead: films, and whether their bodies stay who they are"},
+        {"--seconds", 0, ZM_ARG_FLOAT, &o.seconds, 1, 1e5, "S", "with --films: of each [60]"},
         {"--seed", 0, ZM_ARG_INT, &o.seed, 0, 4e8, "S", "of scenes and noise [0]"},
         {"--steps", 0, ZM_ARG_INT, &o.steps, 1, 1000, "N", "denoising steps [the model's]"},
         {"--quality", 0, ZM_ARG_STR, &o.quality, 0, 0, "NAME", "best, good, draft or fast, as of generate [best]"},
@@ -233,6 +252,10 @@ int zm_cmd_eval(int argc, char **argv)
     int n = zm_args_parse(argc, argv, args, sizeof args / sizeof *args, words, 1, usage, help);
     if (n < 0)
         return n == -1 ? 2 : 0;
+    if (o.films && (o.prompts || o.sheet)) {
+        fprintf(stderr, "zouma eval: --films goes without --prompts and --sheet\n");
+        return 2;
+    }
     if (o.ceiling && o.prompts) {
         fprintf(stderr, "zouma eval: --ceiling needs scenes of the world; prompts of a file have none\n");
         return 2;

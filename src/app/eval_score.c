@@ -5,6 +5,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "world/tables.h"
+
 const char *zm_eval_name(zm_eval_attr a)
 {
     static const char *const name[] = {
@@ -57,6 +59,35 @@ zm_eval_facts zm_eval_facts_of(const zm_scene *s)
 bool zm_eval_steady(const zm_track *t, int frames)
 {
     return t->n >= 3 && 5 * t->n >= frames;
+}
+
+int zm_eval_steady_tracks(const zm_tracks *t)
+{
+    int n = 0;
+    for (int i = 0; i < t->n; i++)
+        n += zm_eval_steady(&t->track[i], t->frames);
+    return n;
+}
+
+int zm_eval_kept(const zm_tracks *then, const zm_tracks *now)
+{
+    bool taken[ZM_TRACKS_MAX] = {false};
+    int kept = 0;
+    for (int i = 0; i < then->n; i++) {
+        const zm_track *a = &then->track[i];
+        if (!zm_eval_steady(a, then->frames))
+            continue;
+        for (int k = 0; k < now->n; k++) {
+            const zm_track *b = &now->track[k];
+            bool alike = a->cls == b->cls && (a->colour == b->colour || !zm_class_is_shape(a->cls));
+            if (alike && !taken[k] && zm_eval_steady(b, now->frames)) {
+                taken[k] = true;
+                kept++;
+                break;
+            }
+        }
+    }
+    return kept;
 }
 
 int zm_eval_bodies(const zm_eval_sight *v)

@@ -7,6 +7,7 @@
 #include "app/eval_score.h"
 #include "base/rng.h"
 #include "tap.h"
+#include "world/tables.h"
 
 enum { FRAMES = 17, WIDTH = 96, HEIGHT = 64, CLIPS = 40 };
 
@@ -168,6 +169,30 @@ static void test_vanishing(void)
     zm_tracks_release(&v.tracks);
 }
 
+/* A body that stays, one of another colour, one too short to count, and a thing whose colour nobody asks for. */
+static void test_kept(zm_rng *r)
+{
+    zm_eval_sight then = blank(), now = blank();
+    int thing = ZM_CLASS_CYLINDER + 1 + (int)zm_rng_below(r, 5), shape = ZM_CLASS_BALL;
+    const struct {
+        zm_eval_sight *in;
+        int cls, colour, frames;
+    } row[] = {{&then, shape, 1, FRAMES}, {&then, shape, 1, FRAMES}, {&then, shape, 2, FRAMES},
+               {&then, thing, 3, FRAMES}, {&then, shape, 4, 2},      {&now, shape, 1, FRAMES},
+               {&now, shape, 5, FRAMES},  {&now, thing, 6, FRAMES},  {&now, shape, 4, FRAMES}};
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        zm_track *t = add_track(row[i].in, row[i].cls, row[i].colour);
+        for (int f = 0; f < row[i].frames; f++)
+            sight(t, f, 40, 40);
+    }
+    tap_ok(zm_eval_steady_tracks(&then.tracks) == 4, "a glimpse is no body");
+    tap_ok(zm_eval_kept(&then.tracks, &then.tracks) == 4, "all bodies are there in their own clip");
+    int kept = zm_eval_kept(&then.tracks, &now.tracks);
+    tap_ok(kept == 2, "one of two alike, and the thing in another tint: %d", kept);
+    zm_tracks_release(&then.tracks);
+    zm_tracks_release(&now.tracks);
+}
+
 int main(void)
 {
     zm_rng r = seed();
@@ -175,5 +200,6 @@ int main(void)
     test_bounce_gain();
     test_vanishing();
     test_perfect(&r);
+    test_kept(&r);
     return tap_done();
 }
