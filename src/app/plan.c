@@ -120,10 +120,10 @@ static void print(const answer *a, const zm_model_config *c, int steps)
            (long long)a->size.latent_height, (long long)a->size.latent_width, (long long)a->size.latent_channels,
            (long long)a->size.tokens);
     if (c->dit.causal.block)
-        printf("  attention      %s\n"
-               "  looking back   %s of keys and values, %s of the decoder's states\n",
-               zm_dit_causal_text(&c->dit.causal, causal, sizeof causal), zm_memory_text(a->size.past, m, sizeof m),
-               zm_memory_text(a->size.states, n, sizeof n));
+        printf("  attention      %s\n", zm_dit_causal_text(&c->dit.causal, causal, sizeof causal));
+    if (a->size.blocks)
+        printf("  looking back   %s of keys and values, %s of the decoder's states\n",
+               zm_memory_text(a->size.past, m, sizeof m), zm_memory_text(a->size.states, n, sizeof n));
     printf("  %-32s %10s %12s %10s %10s %10s\n", "", "parameters", "TFLOP", "time", "least", "all");
     for (int i = 0; i < ZM_PHASE_COUNT; i++) {
         const zm_memory_phase *p = &a->size.phase[i];
@@ -156,6 +156,7 @@ static zm_status print_lengths(const options *o, const zm_model_config *c, const
     zm_memory_request one = *r;
     answer a = {.peak = peak};
     one.frames = c->video.frames;
+    one.whole = false;
     zm_status s = work_out(&a, o, c, &one, err);
     if (s)
         return s;
@@ -235,6 +236,7 @@ static zm_status plan(const options *o, zm_model_config *c, zm_error *err)
                                            : frames > 1 << 20 ? 1 << 20
                                                               : frames),
                            .guided = o->guidance != 1,
+                           .whole = c->dit.causal.both && frames <= c->video.frames,
                            .precision = o->in};
     int steps = o->steps ? (int)o->steps : c->sampling.steps;
     answer a = {0};

@@ -124,12 +124,19 @@ static zm_status make_causal(zm_job *job, const dit_job *d, zm_error *err)
 {
     const zm_train_config *c = &job->c;
     json_t *dit = json_object_get(job->model.root, "dit");
+    bool both = json_is_true(json_object_get(json_object_get(dit, "causal"), "both"));
     if (!c->dit_causal_block && (c->dit_causal_window || c->dit_causal_sink))
         return zm_fail(err, ZM_E_USAGE, "dit.causal_window and dit.causal_sink need dit.causal_block");
+    if (!c->dit_causal_block && both != (c->dit_causal_share > 0))
+        return zm_fail(err, ZM_E_USAGE,
+                       both ? "%s is trained both ways: dit.causal_share says how much of it looks back only"
+                            : "%s always looks both ways: dit.causal_share needs dit.causal_block",
+                       c->model);
     if (!c->dit_causal_block || !dit)
         return ZM_OK;
-    json_t *causal = json_pack("{s:I, s:I, s:I}", "block", (json_int_t)c->dit_causal_block, "window",
-                               (json_int_t)c->dit_causal_window, "sink", (json_int_t)c->dit_causal_sink);
+    json_t *causal = json_pack("{s:I, s:I, s:I, s:b}", "block", (json_int_t)c->dit_causal_block, "window",
+                               (json_int_t)c->dit_causal_window, "sink", (json_int_t)c->dit_causal_sink, "both",
+                               c->dit_causal_share > 0);
     if (!causal || json_object_set_new(dit, "causal", causal))
         return zm_fail(err, ZM_E_NOMEM, "out of memory for the model's sizes");
     return zm_job_write_config(job, d->v, err);
@@ -263,6 +270,9 @@ zm_status zm_job_dit(zm_job *job, zm_error *err)
                               .common = c->dit_common,
                               .given = c->dit_given,
                               .level_frames = (int)c->dit_level_frames,
+                              .back = c->dit_causal_share,
+                              .back_common = c->dit_causal_common,
+                              .back_given = c->dit_causal_given,
                               .times = {.density = (zm_flow_density)c->dit_density, .shift = c->dit_shift},
                               .seed = (uint64_t)c->seed};
     if (!s)

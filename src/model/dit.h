@@ -14,11 +14,12 @@
 #include "ops/attention.h"
 
 /* Self-attention that looks back only: the clip's latent frames come in blocks, and a block sees itself and those before
- * it (zm_block_causal).  Key "causal" of a config: {"block": frames, "window": blocks, "sink": blocks}. */
+ * it (zm_block_causal).  Key "causal" of a config: {"block": frames, "window": blocks, "sink": blocks, "both": bool}. */
 typedef struct zm_dit_causal {
     int block;  /* latent frames of a block; 0: every frame sees every other */
     int window; /* blocks that are seen, the own one the last of them; 0: all before it */
     int sink;   /* first blocks that stay seen */
+    bool both;  /* trained both ways: a clip that is made whole has no mask, its frames see each other */
 } zm_dit_causal;
 
 /* Official constructor names; `causal` is ours. */
@@ -45,8 +46,8 @@ ZM_MUST zm_status zm_dit_config_read(zm_dit_config *out, const zm_json *j, const
 ZM_MUST zm_status zm_dit_config_detect(zm_dit_config *out, const zm_weights *w, const char *prefix, zm_error *err);
 /* The JSON object that zm_dit_config_read reads back; malloc'd, NULL when out of memory. */
 char *zm_dit_config_json(const zm_dit_config *c);
-/* "looks back only: blocks of 2 latent frames, a window of 4 blocks, a sink of 1"; "" for networks that look both ways.
- * Returns buf. */
+/* "looks back only: blocks of 2 latent frames, a window of 4 blocks, a sink of 1", of networks trained both ways with ";
+ * or both ways, in clips" behind it; "" for networks that always look both ways.  Returns buf. */
 const char *zm_dit_causal_text(const zm_dit_causal *c, char *buf, size_t cap);
 /* The mask of self-attention over frames of `frame_tokens` tokens, of a network with patches of patch_frames latent
  * frames. */
@@ -80,6 +81,7 @@ typedef struct zm_dit_inputs {
     const struct zm_dit_kept *kept; /* not NULL: context and image are not looked at, these keys and values are */
     zm_tensor *key_bias, *key_len;  /* NULL, or [B,L] f32 and [B] i32 of the context's rows; see zm_dit_fold_padding */
     const struct zm_dit_past *past; /* not NULL: x is one block, which sees these keys and values beside its own */
+    int looking_back; /* of a network trained both ways: so many first clips of the batch under the mask */
     zm_tensor *rope_cos, *rope_sin; /* [N,head_dim/2] */
     /* NULL, or called with named intermediates in order ("patch_embedding", "block0.self_attn", "head", ...). */
     void (*mark)(void *user, const char *name, zm_tensor *t);

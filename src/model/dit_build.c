@@ -105,6 +105,30 @@ static zm_tensor *attend_past(const forward *f, zm_tensor *q, zm_tensor *k, zm_t
     return zm_attention(f->g, q, k, v, NULL, p->keys, 0);
 }
 
+/* Clips i.. of x, a view. */
+static zm_tensor *clips(const forward *f, zm_tensor *x, int64_t i, int64_t n)
+{
+    const int64_t *d = x->shape.dim;
+    return zm_view(f->g, x, i * d[1] * d[2] * d[3], ZM_SHAPE(n, d[1], d[2], d[3]));
+}
+
+/* Whole clips.  Of a network trained both ways the first `looking_back` go under the mask, the others see everything. */
+static zm_tensor *attend(const forward *f, zm_tensor *q, zm_tensor *k, zm_tensor *v)
+{
+    const zm_dit_causal *c = &f->m->c.causal;
+    zm_block_causal mask = zm_dit_causal_mask(c, f->grid[1] * f->grid[2], f->m->c.patch_size[0]);
+    int64_t n = c->both ? f->in->looking_back : f->batch;
+    if (zm_graph_failed(f->g) || n <= 0 || n >= f->batch)
+        return zm_attention_causal(f->g, q, k, v, n > 0 ? &mask : NULL, 0);
+    zm_tensor *part[2];
+    for (int i = 0; i < 2; i++) {
+        int64_t from = i ? n : 0, count = i ? f->batch - n : n;
+        part[i] = zm_attention_causal(f->g, clips(f, q, from, count), clips(f, k, from, count),
+                                      clips(f, v, from, count), i ? NULL : &mask, 0);
+    }
+    return zm_concat(f->g, 2, part, 0);
+}
+
 static zm_tensor *self_attention(const forward *f, const zm_dit_attention *a, zm_tensor *x, int i)
 {
     const zm_dit_past *past = f->in->past;
@@ -125,8 +149,7 @@ static zm_tensor *self_attention(const forward *f, const zm_dit_attention *a, zm
     k = zm_rope(f->g, k, f->in->rope_cos, f->in->rope_sin);
     mark(f, q, "block%d.self_attn.q_roped", i);
     mark(f, k, "block%d.self_attn.k_roped", i);
-    zm_block_causal mask = zm_dit_causal_mask(&f->m->c.causal, f->grid[1] * f->grid[2], f->m->c.patch_size[0]);
-    x = past ? attend_past(f, q, k, v, i) : zm_attention_causal(f->g, q, k, v, &mask, 0);
+    x = past ? attend_past(f, q, k, v, i) : attend(f, q, k, v);
     x = apply(f, join(f, x), &a->o, ZM_IDENTITY);
     mark(f, x, "block%d.self_attn", i);
     return x;

@@ -50,6 +50,8 @@ zm_status zm_dit_config_read(zm_dit_config *out, const zm_json *j, const char *k
         s = zm_json_int(&v, j, sub(buf, sizeof buf, key, rows[i].name), rows[i].required, rows[i].lo, rows[i].hi, err);
         *rows[i].to = (int)v;
     }
+    if (!s)
+        s = zm_json_bool(&c.causal.both, j, sub(buf, sizeof buf, key, "causal.both"), false, err);
     int64_t patch[3] = {1, 2, 2};
     size_t n = 3;
     const char *type = c.model_type;
@@ -73,7 +75,7 @@ zm_status zm_dit_config_read(zm_dit_config *out, const zm_json *j, const char *k
     if (c.dim % c.num_heads || c.dim / c.num_heads % 2 || c.freq_dim % 2)
         return zm_fail(err, ZM_E_UNSUPPORTED, "%s: dim %d, %d heads and freq_dim %d do not make even halves", j->file,
                        c.dim, c.num_heads, c.freq_dim);
-    if (c.causal.block % c.patch_size[0] || (!c.causal.block && (c.causal.window || c.causal.sink)))
+    if (c.causal.block % c.patch_size[0] || (!c.causal.block && (c.causal.window || c.causal.sink || c.causal.both)))
         return zm_fail(err, ZM_E_UNSUPPORTED,
                        "%s: blocks of %d latent frames, with a window of %d and a sink of %d, are not possible where "
                        "patches have %d",
@@ -154,8 +156,8 @@ char *zm_dit_config_json(const zm_dit_config *c)
     size_t cap = 1024;
     char *text = malloc(cap), causal[96] = "";
     if (c->causal.block)
-        snprintf(causal, sizeof causal, ", \"causal\": {\"block\": %d, \"window\": %d, \"sink\": %d}", c->causal.block,
-                 c->causal.window, c->causal.sink);
+        snprintf(causal, sizeof causal, ", \"causal\": {\"block\": %d, \"window\": %d, \"sink\": %d%s}",
+                 c->causal.block, c->causal.window, c->causal.sink, c->causal.both ? ", \"both\": true" : "");
     if (text)
         snprintf(text, cap,
                  "{\"model_type\": \"%s\", \"dim\": %d, \"ffn_dim\": %d, \"num_heads\": %d, \"num_layers\": %d, "
@@ -174,8 +176,8 @@ const char *zm_dit_causal_text(const zm_dit_causal *c, char *buf, size_t cap)
         snprintf(window, sizeof window, ", a window of %d block%s", c->window, c->window == 1 ? "" : "s");
     if (c->sink)
         snprintf(sink, sizeof sink, ", a sink of %d", c->sink);
-    snprintf(buf, cap, "looks back only: blocks of %d latent frame%s%s%s", c->block, c->block == 1 ? "" : "s", window,
-             sink);
+    snprintf(buf, cap, "looks back only: blocks of %d latent frame%s%s%s%s", c->block, c->block == 1 ? "" : "s", window,
+             sink, c->both ? "; or both ways, in clips" : "");
     if (!c->block && cap)
         *buf = 0;
     return buf;

@@ -129,6 +129,22 @@ static zm_status settle_blocks(zm_film *f, zm_error *err)
     return zm_reel_settle(&f->reel, err);
 }
 
+/* All of a video that is changed is there: its windows are whole.  A model trained both ways makes whole what is no
+ * longer than its clips, and what leads to given frames. */
+static bool goes_in_blocks(const zm_film *f, int frames)
+{
+    const zm_film_request *r = &f->r;
+    const zm_model_config *c = &f->m->config;
+    int64_t all = r->shot ? 0 : frames;
+    for (int i = 0; r->shot && i < r->n_shots; i++)
+        all += r->shot[i].frames;
+    if (!c->dit.causal.block || r->change)
+        return false;
+    if (!c->dit.causal.both)
+        return true;
+    return !r->after && !r->clip.last && !r->clip.loop && !r->clip.span && (r->before || all > c->video.frames);
+}
+
 static zm_status settle_reel(zm_film *f, int frames, zm_error *err)
 {
     const zm_film_request *r = &f->r;
@@ -137,8 +153,7 @@ static zm_status settle_reel(zm_film *f, int frames, zm_error *err)
     if (s)
         return s;
     f->reel.stride = t;
-    if (f->m->config.dit.causal.block &&
-        !r->change) /* all of a video that is changed is there: its windows are whole */
+    if (goes_in_blocks(f, frames))
         return settle_blocks(f, err);
     f->reel.length = 1 + (own - 1 + t - 1) / t * t;
     f->reel.head = head_of(f->m, f->reel.length, r->before && r->after ? t : 0);
@@ -203,6 +218,7 @@ static zm_status settle_clip(zm_film *f, zm_error *err)
         given |= f->r.shot[i].picture != NULL;
     *c = f->r.clip;
     c->whole = !blocks;
+    c->blocks = blocks;
     c->prompt = f->r.shot ? f->r.shot[0].prompt : c->prompt;
     c->frames = zm_reel_windows(&f->reel) == 1 && !given ? (int)zm_reel_frames(&f->reel) : f->reel.length;
     c->span = zm_reel_windows(&f->reel) == 1 && !given ? f->r.clip.span : f->reel.length;

@@ -13,7 +13,12 @@ static bool has_frames(const zm_model *m)
 /* A frame may depend on a later one. */
 static bool looks_ahead(const zm_model *m)
 {
-    return m->config.dit.causal.block == 0;
+    return m->config.dit.causal.block == 0 || m->config.dit.causal.both;
+}
+
+static bool in_blocks(const zm_model *m)
+{
+    return m->config.dit.causal.block > 0;
 }
 
 static bool leads(const zm_model *m)
@@ -48,13 +53,13 @@ static bool takes_images(const zm_model *m)
 
 static bool goes_on(const zm_model *m)
 {
-    return takes_image(m) && (m->config.video.given > 0 || !looks_ahead(m));
+    return takes_image(m) && (m->config.video.given > 0 || in_blocks(m));
 }
 
 /* Block by block a film has no end. */
 static bool lasts(const zm_model *m)
 {
-    return goes_on(m) || !looks_ahead(m);
+    return goes_on(m) || in_blocks(m);
 }
 
 #define NEEDS_TEXT   "it always goes on from a picture"

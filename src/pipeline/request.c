@@ -152,6 +152,7 @@ static void fill_in(zm_request *r, const zm_model *m)
     if (!r->span)
         r->span = r->frames == 1 && !c->video.stills && !r->known ? c->video.frames : r->frames;
     r->whole |= r->loop || r->last || (r->known && (r->known->all || r->known->n_tail));
+    r->whole |= c->dit.causal.both && !r->blocks;
     if (r->loop && r->frames > 0 && r->frames <= FRAMES_MAX) { /* every latent frame of a circle is shown whole */
         r->frames = (r->frames + m->time_stride - 1) / m->time_stride * m->time_stride;
         r->span = r->frames + 1;

@@ -59,7 +59,9 @@ typedef struct zm_request {
     bool loop; /* the frames stand on a circle: the first follows the last (P4 of pipeline/latent_plan.h) */
     const zm_supplied *supplied; /* NULL: nothing */
     /* Of models that look back only, which make a clip block by block. */
-    bool whole;      /* all latent frames at once instead, as other models do; implied where a later frame is given */
+    bool whole;      /* all latent frames at once instead, as other models do; implied where a later frame is given, and
+                        for models trained both ways unless `blocks` */
+    bool blocks;     /* block by block, also of models trained both ways */
     bool onward;     /* another clip will go on after this one's last block */
     int64_t at;      /* latent frames that it goes on after, whole blocks; 0: it begins */
     uint64_t before; /* set by the generator: which ones they were */

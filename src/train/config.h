@@ -33,6 +33,7 @@ typedef struct zm_train_config {
     double distill_guidance, distill_given, distill_own;
     const char *distill_solver, *distill_adapter;
     int64_t dit_level_frames, dit_causal_block, dit_causal_window, dit_causal_sink;
+    double dit_causal_share, dit_causal_common, dit_causal_given;
 } zm_train_config;
 
 extern const zm_config_table zm_train_table;

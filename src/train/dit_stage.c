@@ -27,9 +27,10 @@ struct zm_dit_stage {
     const zm_latents *train, *held;
     zm_dit_stage_options o;
     int text_len;
-    int32_t *ids[2];    /* [n*captions, text_len], padded with 0: training and held-out */
-    int32_t *length[2]; /* [n*captions] */
-    int32_t empty_id;   /* </s>: the whole of an empty prompt */
+    int32_t *ids[2];           /* [n*captions, text_len], padded with 0: training and held-out */
+    int32_t *length[2];        /* [n*captions] */
+    int32_t empty_id;          /* </s>: the whole of an empty prompt */
+    zm_dit_stage_options back; /* as o, of clips that look back only in a network trained both ways */
     batch training, check;
 };
 
@@ -73,6 +74,7 @@ static zm_tensor *build_batch(zm_dit_stage *s, zm_build *b, batch *t, int n)
     t->in.context_mask = zm_input(b->g, ZM_F32, ZM_SHAPE(n, s->text_len, 1), "context_mask");
     t->target = zm_input(b->g, ZM_F32, ZM_SHAPE(n, l->frames, l->height, l->width, l->z), "target");
     t->weight = zm_input(b->g, ZM_F32, ZM_SHAPE(n, l->frames, l->height, l->width, 1), "weight");
+    t->in.looking_back = t == &s->training ? (int)lrint(s->o.back * n) : 0;
     return t->loss = zm_flow_loss(b->g, zm_dit_build(b, s->dit, &t->in), t->target, t->weight);
 }
 
@@ -163,7 +165,7 @@ static zm_status fill(void *user, int64_t step, zm_error *err)
         int64_t clip = zm_rng_below(&r, (uint32_t)l->n),
                 caption = clip * l->captions + zm_rng_below(&r, (uint32_t)l->captions);
         bool drop = zm_rng_uniform(&r) < (float)s->o.prompt_dropout;
-        int given = zm_dit_stage_levels(&s->o, &r, sigma, l->frames);
+        int given = zm_dit_stage_levels(i < t->in.looking_back ? &s->back : &s->o, &r, sigma, l->frames);
         put_text(s, t, 0, i, drop ? -1 : caption);
         put_clip(s, t, l, i, clip, sigma, given, &r);
     }
@@ -259,6 +261,12 @@ zm_status zm_dit_stage_new(zm_dit_stage **out, const zm_dit *dit, const zm_text_
                         .empty_id = zm_tokenizer_special(tokenizer, ZM_TOKEN_EOS)};
     if (!s->o.level_frames)
         s->o.level_frames = c->causal.block;
+    if (c->causal.both) {
+        s->back = s->o;
+        s->back.common = o->back_common;
+        s->back.given = o->back_given;
+        s->o.level_frames = 0;
+    }
     zm_status st = tokenize(s, 0, train, tokenizer, err);
     if (!st)
         st = tokenize(s, 1, held, tokenizer, err);

@@ -16,6 +16,9 @@ typedef struct zm_dit_stage_options {
     double prompt_dropout; /* share of clips whose prompt is empty */
     double common, given;  /* shares of clips with one noise level, and with clean first frames */
     int level_frames;      /* latent frames of a block; 0: the network's causal block, or there are none */
+    /* Of a network trained both ways: the share of each batch that looks back only, and `common` and `given` of these
+     * clips, whose levels go by blocks; all others have levels as if there were no blocks. */
+    double back, back_common, back_given;
     zm_flow_times times;
     uint64_t seed;
 } zm_dit_stage_options;

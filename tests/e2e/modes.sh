@@ -185,4 +185,31 @@ refuses "blocks: a film is not explained" 2 "too long to explain" "" "$zouma" ex
 check "pictures per frame" shoot p-%03d.png "a red ball bounces" --frames 30
 if [ "$(find "$dir" -name 'p-*.png' | wc -l | tr -d ' ')" = 30 ]; then ok "pictures per frame: 30 files"; else not_ok "pictures per frame: 30 files" "$(ls "$dir")"; fi
 check "the answer as JSON" sh -c "'$zouma' generate -m '$tiny' -o '$dir/j.mp4' 'a ball' --seed 3 --quiet --json --extend '$dir/a.apng' --frames 4 | grep -q '\"mode\": \"extend\"'"
+
+# ---- a model trained both ways: clips whole, films block by block, and every mode
+both=$dir/both
+cp -r "$tiny" "$both"
+check "a model trained both ways" "$zouma" train "$dir/dit.yaml" --quiet --set "out=$both" "start=$tiny" dit.causal_block=2 \
+    dit.causal_window=2 dit.causal_sink=1 dit.causal_share=0.5
+check "both ways: info says so" sh -c "'$zouma' info '$both' | grep -q 'a sink of 1; or both ways, in clips'"
+way() # NAME OPTIONS
+{
+    name_of=$1
+    shift
+    "$zouma" generate -m "$both" -o "$dir/$name_of" --scale 1 --seed 3 --quiet "$@"
+}
+check "both ways: a clip" way w.apng "a red ball"
+has "both ways: a clip" w.apng 9
+check "both ways: a loop" way w-loop.apng "a red ball" --loop
+check "both ways: to a last picture" way w-last.apng "a red ball" --last "$dir/one.png"
+check "both ways: a film" way w-film.apng "a red ball" --frames 40
+has "both ways: a film" w-film.apng 40
+check "both ways: extend" way w-on.apng "a red ball" --extend "$dir/a.apng" --frames 20
+has "both ways: extend" w-on.apng 29
+check "both ways: lead to a video" way w-back.apng "a red ball" --extend "$dir/a.apng" --backward --frames 20
+has "both ways: lead to a video" w-back.apng 29
+check "both ways: a storyboard" "$zouma" generate -m "$both" -o "$dir/w-board.apng" --scale 1 --seed 3 --quiet --storyboard "$dir/board.yaml"
+has "both ways: a storyboard" w-board.apng 48
+refuses "both ways: training on needs a share" 2 "dit.causal_share says how much" "" "$zouma" train "$dir/dit.yaml" --quiet \
+    --set "out=$both" "start=$both" "model=$both/config.json"
 finish

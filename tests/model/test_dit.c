@@ -9,6 +9,7 @@ typedef struct net {
     zm_params *p;
     zm_dit *m;
     zm_dit_config c;
+    int looking_back; /* clips under the mask, of a network trained both ways */
 } net;
 
 static const zm_dit_config tiny = {.model_type = "ti2v",
@@ -49,6 +50,7 @@ static float *forward(const net *n, const zm_dit_sizes *s, const float *x, const
     zm_graph *g = zm_graph_new();
     zm_build b = zm_build_begin(g, n->p, false, false);
     zm_dit_inputs in = zm_dit_input_leaves(&b, n->m, s);
+    in.looking_back = n->looking_back;
     if (mask)
         in.context_mask = zm_input(g, ZM_F32, ZM_SHAPE(s->batch, n->c.text_len, 1), "mask");
     zm_tensor *y = zm_output(g, zm_dit_build(&b, n->m, &in));
@@ -174,8 +176,8 @@ static void test_causal(zm_rng *rng)
            "%s", says);
     zm_json_close(&doc);
     tap_ok(!*zm_dit_causal_text(&tiny.causal, says, sizeof says), "nothing is said of networks that look both ways");
-    static const char *const wrong[] = {"\"block\": 3", "\"window\": 2", "\"block\": -2"};
-    for (int i = 0; i < 3; i++) {
+    static const char *const wrong[] = {"\"block\": 3", "\"window\": 2", "\"block\": -2", "\"both\": true"};
+    for (int i = 0; i < 4; i++) {
         char bad[400];
         snprintf(bad, sizeof bad,
                  "{\"dim\": 24, \"ffn_dim\": 8, \"num_heads\": 2, \"num_layers\": 1, \"in_dim\": 4, \"out_dim\": 4, "
@@ -191,6 +193,47 @@ static void test_causal(zm_rng *rng)
     net_close(&n);
 }
 
+/* A network trained both ways is two in one: the first clips of a batch answer as in one that looks back only, the
+ * others as in one without a mask. */
+static void test_both_ways(zm_rng *rng)
+{
+    enum { BATCH = 3 };
+    zm_dit_config c[3] = {tiny, tiny, tiny}; /* both ways, back only, no mask */
+    c[0].causal = c[1].causal = (zm_dit_causal){.block = 1, .window = 2, .sink = (int)zm_rng_below(rng, 2)};
+    c[0].causal.both = true;
+    net n[3];
+    for (int i = 0; i < 3; i++)
+        n[i] = net_open(&c[i], rng, 0.3f);
+    for (int i = 0; i < zm_params_count(n[0].p); i++)
+        for (int k = 1; k < 3; k++) {
+            const zm_param *from = zm_params_at(n[0].p, i);
+            memcpy(zm_params_at(n[k].p, i)->data, from->data, (size_t)zm_shape_elems(from->shape) * sizeof(float));
+        }
+    zm_dit_sizes s = {.batch = BATCH, .frames = F, .height = H, .width = W};
+    float *x = net_normals(rng, BATCH * ELEMS), *text = net_normals(rng, BATCH * TEXT);
+    double t[BATCH * F];
+    for (int i = 0; i < BATCH * F; i++)
+        t[i] = 1000 * (double)zm_rng_uniform(rng);
+    float *back = forward(&n[1], &s, x, t, text, NULL), *free_ = forward(&n[2], &s, x, t, text, NULL);
+    for (int k = 0; k <= BATCH; k++) {
+        n[0].looking_back = k;
+        float *y = forward(&n[0], &s, x, t, text, NULL);
+        double worst = 0, other = 0;
+        for (int i = 0; i < BATCH * ELEMS; i++) {
+            worst = fmax(worst, fabs((double)y[i] - (double)(i < k * ELEMS ? back : free_)[i]));
+            other = fmax(other, fabs((double)back[i] - (double)free_[i]));
+        }
+        tap_ok(worst <= 1e-5 && other > 1e-3, "%d of %d clips look back only: off by %.3g (the mask changes %.3g)", k,
+               BATCH, worst, other);
+        free(y);
+    }
+    float *all[] = {x, text, back, free_};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        free(all[i]);
+    for (int i = 0; i < 3; i++)
+        net_close(&n[i]);
+}
+
 typedef struct lesson {
     zm_graph *g;
     zm_exec *e;
@@ -204,6 +247,7 @@ static lesson lesson_open(const net *n, bool checkpoint, const float *x, const f
     lesson l = {.g = zm_graph_new()};
     zm_build b = zm_build_begin(l.g, n->p, true, checkpoint);
     zm_dit_inputs in = zm_dit_input_leaves(&b, n->m, &(zm_dit_sizes){.batch = 2, .frames = F, .height = H, .width = W});
+    in.looking_back = n->looking_back;
     zm_tensor *want = zm_input(l.g, ZM_F32, in.x->shape, "target");
     zm_tensor *weight = zm_input(l.g, ZM_F32, ZM_SHAPE(2, F, 1, 1, 1), "weight");
     l.loss = zm_output(l.g, zm_flow_loss(l.g, zm_dit_build(&b, n->m, &in), want, weight));
@@ -237,9 +281,10 @@ static double loss_of(const lesson *l)
 }
 
 /* Move one parameter along its own gradient g: the loss must change by |g| per unit. */
-static void test_gradients(zm_rng *rng)
+static void test_gradients(zm_rng *rng, const zm_dit_config *c)
 {
-    net n = net_open(&tiny, rng, 0.2f);
+    net n = net_open(c, rng, 0.2f);
+    n.looking_back = c->causal.both;
     float *x = net_normals(rng, 2 * ELEMS), *target = net_normals(rng, 2 * ELEMS), *text = net_normals(rng, 2 * TEXT);
     double t[2 * F] = {0, 100, 950, 3.5, 500, 500};
     lesson l = lesson_open(&n, false, x, target, text, t), r = lesson_open(&n, true, x, target, text, t);
@@ -367,7 +412,11 @@ int main(void)
     test_groups(&rng);
     test_batch_and_mask(&rng);
     test_causal(&rng);
-    test_gradients(&rng);
+    test_both_ways(&rng);
+    zm_dit_config both = tiny;
+    both.causal = (zm_dit_causal){.block = 1, .window = 2, .both = true};
+    test_gradients(&rng, &tiny);
+    test_gradients(&rng, &both);
     test_shapes(&rng);
     return tap_done();
 }
