@@ -21,7 +21,7 @@ zm_status zm_job_open_folder(zm_job *job, zm_error *err)
         return zm_fail(err, ZM_E_USAGE, "data.path is needed for data.kind folder and jsonl");
     zm_folder_options o = {.width = job->width,
                            .height = job->height,
-                           .frames = job->frames,
+                           .frames = job->data_frames,
                            .fps = job->fps,
                            .held_out = c->data_held_out};
     zm_status s = zm_folder_open(&f, c->data_path, &o, err);
@@ -109,10 +109,10 @@ static zm_status prepare_latents(zm_job *job, dit_job *d, zm_error *err)
     }
     char key[192];
     snprintf(key, sizeof key,
-             "vae %016" PRIx64 " data %d %s seed %" PRId64 " level %" PRId64 " clips %" PRId64 " captions %" PRId64
+             "vae %016" PRIx64 " data %d %s seed %" PRId64 " level %" PRId64 "/%g clips %" PRId64 " captions %" PRId64
              " %dx%dx%d",
-             hash, c->data_kind, c->data_path ? c->data_path : "", c->data_seed, c->data_level, c->data_clips,
-             c->dit_captions, job->width, job->height, job->frames);
+             hash, c->data_kind, c->data_path ? c->data_path : "", c->data_seed, c->data_level, c->data_sustained,
+             c->data_clips, c->dit_captions, job->width, job->height, job->data_frames);
     s = make_latents(job, d, &d->train, &job->train, "latents.safetensors", c->data_clips, key, true, err);
     return s ? s
              : make_latents(job, d, &d->held, &job->held, "latents-held-out.safetensors", c->data_held_out, key, false,
@@ -269,6 +269,7 @@ zm_status zm_job_dit(zm_job *job, zm_error *err)
                               .prompt_dropout = c->dit_prompt_dropout,
                               .common = c->dit_common,
                               .given = c->dit_given,
+                              .frames = 1 + (job->frames - 1) / (d.v ? zm_vae_temporal_stride(d.v) : 1),
                               .level_frames = (int)c->dit_level_frames,
                               .back = c->dit_causal_share,
                               .back_common = c->dit_causal_common,

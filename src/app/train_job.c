@@ -22,10 +22,11 @@ static zm_status open_data(zm_job *job, zm_error *err)
         return zm_job_open_folder(job, err);
     job->world = (zm_world_source){.world = {.width = job->width,
                                              .height = job->height,
-                                             .frames = job->frames,
+                                             .frames = job->data_frames,
                                              .fps = (float)job->fps,
                                              .split = ZM_SPLIT_TRAIN,
-                                             .level = (int)c->data_level},
+                                             .level = (int)c->data_level,
+                                             .sustained_share = (float)c->data_sustained},
                                    .seed = (uint64_t)c->data_seed};
     job->world_held = job->world;
     job->world_held.seed = 77; /* scenes that no training seed reaches */
@@ -53,6 +54,11 @@ zm_status zm_job_open(zm_job *job, zm_error *err)
     job->height = (int)height;
     job->frames = (int)frames;
     job->fps = (int)fps;
+    job->data_frames = c->data_frames ? (int)c->data_frames : job->frames;
+    if (job->data_frames < job->frames || (c->data_frames && c->stage != ZM_STAGE_DIT))
+        return zm_fail(err, ZM_E_USAGE,
+                       "data.frames is %d; stage dit takes clips that are longer than the model's %d frames",
+                       job->data_frames, job->frames);
     job->dir = zm_path_join(c->out, "train-%s", stage_name[c->stage]);
     if (!job->dir)
         return zm_fail(err, ZM_E_NOMEM, "out of memory for a path");

@@ -9,6 +9,8 @@
 
 #include "ops/ops.h"
 
+enum { FRAMES_MAX = 64 }; /* latent frames of a training clip */
+
 /* The inputs of one graph: training at the options' batch, or validation. */
 typedef struct batch {
     int n;
@@ -69,11 +71,11 @@ static zm_tensor *build_batch(zm_dit_stage *s, zm_build *b, batch *t, int n)
     t->in = zm_dit_input_leaves(
         b, s->dit,
         &(zm_dit_sizes){
-            .batch = n, .frames = l->frames, .height = l->height, .width = l->width, .text_len = s->text_len});
+            .batch = n, .frames = s->o.frames, .height = l->height, .width = l->width, .text_len = s->text_len});
     t->in.context = zm_text_encoder_build(b, s->text, &t->text);
     t->in.context_mask = zm_input(b->g, ZM_F32, ZM_SHAPE(n, s->text_len, 1), "context_mask");
-    t->target = zm_input(b->g, ZM_F32, ZM_SHAPE(n, l->frames, l->height, l->width, l->z), "target");
-    t->weight = zm_input(b->g, ZM_F32, ZM_SHAPE(n, l->frames, l->height, l->width, 1), "weight");
+    t->target = zm_input(b->g, ZM_F32, ZM_SHAPE(n, s->o.frames, l->height, l->width, l->z), "target");
+    t->weight = zm_input(b->g, ZM_F32, ZM_SHAPE(n, s->o.frames, l->height, l->width, 1), "weight");
     t->in.looking_back = t == &s->training ? (int)lrint(s->o.back * n) : 0;
     return t->loss = zm_flow_loss(b->g, zm_dit_build(b, s->dit, &t->in), t->target, t->weight);
 }
@@ -96,6 +98,16 @@ int zm_dit_stage_levels(const zm_dit_stage_options *o, zm_rng *r, float *sigma, 
     return given;
 }
 
+void zm_dit_stage_cut(const zm_dit_causal *c, zm_rng *r, int frames, int cached, int *from)
+{
+    int block = c && c->block > 0 ? c->block : frames, sink = c && c->block > 0 ? c->sink * block : frames, skip = 0;
+    int steps = (cached - frames) / block;
+    if (sink < frames && steps > 0)
+        skip = block * (int)zm_rng_below(r, (uint32_t)steps + 1);
+    for (int f = 0; f < frames; f++)
+        from[f] = f < sink ? f : f + skip;
+}
+
 static void put_text(zm_dit_stage *s, batch *t, int which, int i, int64_t caption)
 {
     int32_t *ids = (int32_t *)t->text.ids->data + (int64_t)i * s->text_len, n = 1;
@@ -112,31 +124,31 @@ static void put_text(zm_dit_stage *s, batch *t, int which, int i, int64_t captio
         mask[k] = k < n;
 }
 
-/* Clip `clip` noised to sigma[f] into place i of a batch. */
-static void put_clip(zm_dit_stage *s, batch *t, const zm_latents *l, int i, int64_t clip, const float *sigma, int given,
-                     zm_rng *r)
+/* Frames from[f] of clip `clip`, noised to sigma[f], into place i of a batch. */
+static void put_clip(zm_dit_stage *s, batch *t, const zm_latents *l, int i, int64_t clip, const int *from,
+                     const float *sigma, int given, zm_rng *r)
 {
+    int frames = s->o.frames;
     int64_t cells = (int64_t)l->height * l->width, each = cells * l->z, dim = zm_dim(t->in.time, 1);
-    double timestep[64];
-    float *noise =
-        (float *)t->target->data + (int64_t)i * l->frames * each; /* the target's place holds the noise first */
-    float *x = (float *)t->in.x->data + (int64_t)i * l->frames * each,
-          *weight = (float *)t->weight->data + (int64_t)i * l->frames * cells;
-    zm_rng_normals(r, noise, (size_t)(l->frames * each));
-    for (int f = 0; f < l->frames; f++) {
-        const uint16_t *latent = l->latent + (clip * l->frames + f) * each;
+    double timestep[FRAMES_MAX];
+    float *noise = (float *)t->target->data + (int64_t)i * frames * each; /* the target's place holds the noise first */
+    float *x = (float *)t->in.x->data + (int64_t)i * frames * each,
+          *weight = (float *)t->weight->data + (int64_t)i * frames * cells;
+    zm_rng_normals(r, noise, (size_t)(frames * each));
+    for (int f = 0; f < frames; f++) {
+        const uint16_t *latent = l->latent + (clip * l->frames + from[f]) * each;
         float a = 1 - sigma[f], b = sigma[f];
         for (int64_t k = 0; k < each; k++) {
             float x0 = zm_f16_to_f32(latent[k]), e = noise[f * each + k];
             x[f * each + k] = a * x0 + b * e;
             noise[f * each + k] = e - x0;
         }
-        const uint8_t *mask = l->mask + (clip * l->frames + f) * cells;
+        const uint8_t *mask = l->mask + (clip * l->frames + from[f]) * cells;
         for (int64_t k = 0; k < cells; k++)
             weight[f * cells + k] = f < given ? 0 : 1 + (float)(s->o.inside - 1) * (float)mask[k] / 255;
         timestep[f] = 1000.0 * (double)sigma[f];
     }
-    zm_time_sinusoid((float *)t->in.time->data + (int64_t)i * l->frames * dim, timestep, l->frames, (int)dim);
+    zm_time_sinusoid((float *)t->in.time->data + (int64_t)i * frames * dim, timestep, frames, (int)dim);
 }
 
 /* Weights with mean one: the loss keeps its scale whatever the bodies' share. */
@@ -161,13 +173,16 @@ static zm_status fill(void *user, int64_t step, zm_error *err)
 #pragma omp parallel for schedule(static)
     for (int i = 0; i < t->n; i++) {
         zm_rng r = zm_rng_init(s->o.seed, 0x100000000u + (uint64_t)(step * t->n + i));
-        float sigma[64];
+        float sigma[FRAMES_MAX];
         int64_t clip = zm_rng_below(&r, (uint32_t)l->n),
                 caption = clip * l->captions + zm_rng_below(&r, (uint32_t)l->captions);
         bool drop = zm_rng_uniform(&r) < (float)s->o.prompt_dropout;
-        int given = zm_dit_stage_levels(i < t->in.looking_back ? &s->back : &s->o, &r, sigma, l->frames);
+        const zm_dit_causal *c = &zm_dit_config_of(s->dit)->causal;
+        bool back = c->both ? i < t->in.looking_back : c->block > 0;
+        int from[FRAMES_MAX], given = zm_dit_stage_levels(c->both && back ? &s->back : &s->o, &r, sigma, s->o.frames);
+        zm_dit_stage_cut(back ? c : NULL, &r, s->o.frames, l->frames, from);
         put_text(s, t, 0, i, drop ? -1 : caption);
-        put_clip(s, t, l, i, clip, sigma, given, &r);
+        put_clip(s, t, l, i, clip, from, sigma, given, &r);
     }
     normalise_weights(t);
     return ZM_OK;
@@ -191,11 +206,13 @@ static zm_status held_out_loss(zm_dit_stage *s, float level, bool shuffled, doub
         for (int i = 0; i < t->n; i++) {
             int64_t clip = k * t->n + i, spoken = shuffled ? (clip + l->n / 2) % l->n : clip;
             zm_rng r = zm_rng_init(7, (uint64_t)clip);
-            float sigma[64];
-            for (int f = 0; f < l->frames; f++)
+            float sigma[FRAMES_MAX];
+            int from[FRAMES_MAX];
+            for (int f = 0; f < s->o.frames; f++)
                 sigma[f] = level;
+            zm_dit_stage_cut(NULL, &r, s->o.frames, l->frames, from);
             put_text(s, t, 1, i, spoken * l->captions + clip % l->captions);
-            put_clip(s, t, l, i, clip, sigma, 0, &r);
+            put_clip(s, t, l, i, clip, from, sigma, 0, &r);
         }
         normalise_weights(t);
         zm_status st = zm_exec_run(t->x, err);
@@ -244,10 +261,13 @@ zm_status zm_dit_stage_new(zm_dit_stage **out, const zm_dit *dit, const zm_text_
 {
     *out = NULL;
     const zm_dit_config *c = zm_dit_config_of(dit);
-    if (c->in_dim != train->z || train->frames > 64)
-        return zm_fail(err, ZM_E_SHAPE,
-                       "latents have %d channels and %d frames; the network takes %d channels and at most 64 frames",
-                       train->z, train->frames, c->in_dim);
+    int frames = o->frames ? o->frames : train->frames;
+    if (c->in_dim != train->z || frames > FRAMES_MAX || frames > train->frames)
+        return zm_fail(
+            err, ZM_E_SHAPE,
+            "latents have %d channels and %d frames, a training clip %d frames; the network takes %d channels "
+            "and at most %d frames",
+            train->z, train->frames, frames, c->in_dim, FRAMES_MAX);
     zm_dit_stage *s = calloc(1, sizeof *s);
     if (!s)
         return zm_fail(err, ZM_E_NOMEM, "out of memory for a training stage");
@@ -259,6 +279,7 @@ zm_status zm_dit_stage_new(zm_dit_stage **out, const zm_dit *dit, const zm_text_
                         .o = *o,
                         .text_len = c->text_len,
                         .empty_id = zm_tokenizer_special(tokenizer, ZM_TOKEN_EOS)};
+    s->o.frames = frames;
     if (!s->o.level_frames)
         s->o.level_frames = c->causal.block;
     if (c->causal.both) {
@@ -296,7 +317,7 @@ zm_stage zm_dit_stage_interface(zm_dit_stage *s)
 {
     const zm_latents *l = s->train;
     const int *patch = zm_dit_config_of(s->dit)->patch_size;
-    double tokens = (double)(l->frames / patch[0]) * (l->height / patch[1]) * (l->width / patch[2]);
+    double tokens = (double)(s->o.frames / patch[0]) * (l->height / patch[1]) * (l->width / patch[2]);
     return (zm_stage){.name = "dit",
                       .user = s,
                       .tokens_per_step = tokens * s->o.batch,

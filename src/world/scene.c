@@ -173,7 +173,7 @@ static void pick_scenery(zm_scene *s, const zm_scene_spec *q, const zm_world_opt
     int camera = 1 + (int)zm_rng_below(r, ZM_CAM_COUNT - 1);
     s->camera = q->camera >= 0 ? q->camera : moves ? camera : ZM_CAM_STATIC;
     s->camera_amount = zm_rng_range(r, 0.8f, 1.1f);
-    s->sustained = opt->sustained;
+    s->sustained = opt->sustained || (opt->sustained_share > 0 && zm_rng_uniform(r) < opt->sustained_share);
     if (s->sustained && q->light < 0 && zm_rng_below(r, 2))
         s->light_to = (s->light + 1) % ZM_LIGHT_COUNT;
     s->duration_s = (float)(opt->frames > 1 ? opt->frames - 1 : 16) / (opt->fps > 0 ? opt->fps : 8);
@@ -184,7 +184,7 @@ static void attempt(zm_scene *s, const zm_scene_spec *q, const zm_world_options 
     zm_group *g = &s->group[0];
     *s = (zm_scene){.n_group = 1};
     pick_scenery(s, q, opt, r);
-    g->action = q->action >= 0 ? q->action : pick_action(r, q->cls, false, opt->sustained);
+    g->action = q->action >= 0 ? q->action : pick_action(r, q->cls, false, s->sustained);
     g->cls = q->cls >= 0 ? q->cls : pick_class(r, g->action, opt->level);
     int most = q->object_count > 0 && most_of(g->action) == 3 ? 2 : most_of(g->action);
     g->count = pick_count(q->count, most, r);

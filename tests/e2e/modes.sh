@@ -190,7 +190,7 @@ check "the answer as JSON" sh -c "'$zouma' generate -m '$tiny' -o '$dir/j.mp4' '
 both=$dir/both
 cp -r "$tiny" "$both"
 check "a model trained both ways" "$zouma" train "$dir/dit.yaml" --quiet --set "out=$both" "start=$tiny" dit.causal_block=2 \
-    dit.causal_window=2 dit.causal_sink=1 dit.causal_share=0.5
+    dit.causal_window=2 dit.causal_sink=1 dit.causal_share=0.5 data.frames=25 data.sustained=0.5
 check "both ways: info says so" sh -c "'$zouma' info '$both' | grep -q 'a sink of 1; or both ways, in clips'"
 way() # NAME OPTIONS
 {
@@ -212,4 +212,6 @@ check "both ways: a storyboard" "$zouma" generate -m "$both" -o "$dir/w-board.ap
 has "both ways: a storyboard" w-board.apng 48
 refuses "both ways: training on needs a share" 2 "dit.causal_share says how much" "" "$zouma" train "$dir/dit.yaml" --quiet \
     --set "out=$both" "start=$both" "model=$both/config.json"
+refuses "both ways: clips for films are no shorter than clips" 2 "longer than the model's 9 frames" "" "$zouma" train "$dir/dit.yaml" --quiet \
+    --set "out=$both" "start=$tiny" data.frames=5
 finish

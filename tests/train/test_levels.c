@@ -43,6 +43,35 @@ static bool about(int n, double share)
     return fabs(n - share * CLIPS) <= 5 * sqrt(share * (1 - share) * CLIPS);
 }
 
+/* What a training clip takes of a longer one: in order, the sink from the beginning, the rest in a row at a block's
+ * beginning, every place that there is. */
+static void test_cut(zm_rng *r)
+{
+    for (int k = 0; k < 200; k++) {
+        zm_dit_causal c = {.block = 1 + (int)zm_rng_below(r, 4), .window = 3, .sink = (int)zm_rng_below(r, 3)};
+        int frames = c.block * (1 + (int)zm_rng_below(r, 5)), cached = frames + (int)zm_rng_below(r, 20), from[64];
+        int sink = c.sink * c.block < frames ? c.sink * c.block : frames, seen = 0, broken = 0;
+        for (int i = 0; i < 400; i++) {
+            zm_dit_stage_cut(&c, r, frames, cached, from);
+            int skip = from[frames - 1] - (frames - 1);
+            for (int f = 0; f < frames; f++)
+                broken += from[f] != (f < sink ? f : f + skip);
+            broken += skip % c.block != 0 || skip < 0 || from[frames - 1] >= cached;
+            seen |= 1 << skip / c.block;
+        }
+        int places = sink < frames ? (cached - frames) / c.block + 1 : 1;
+        if (broken || seen != (1 << places) - 1)
+            tap_ok(0, "blocks of %d, sink of %d, %d of %d frames: %d broken, places %x", c.block, c.sink, frames,
+                   cached, broken, (unsigned)seen);
+        zm_dit_stage_cut(NULL, r, frames, cached, from);
+        for (int f = 0; f < frames; f++)
+            broken += from[f] != f;
+        if (broken)
+            tap_ok(0, "a clip that looks both ways is the beginning");
+    }
+    tap_ok(1, "clips cut for films");
+}
+
 int main(void)
 {
     zm_rng r = zm_rng_init((uint64_t)time(NULL) * 1000003u ^ (uint64_t)getpid(), 3);
@@ -61,5 +90,6 @@ int main(void)
         for (int k = 1; !one && k <= most; k++)
             tap_ok(about(n.blocks[k], 0.3 / most), "blocks of %d: %d clips have %d clean", blocks[i], n.blocks[k], k);
     }
+    test_cut(&r);
     return tap_done();
 }

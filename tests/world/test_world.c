@@ -260,6 +260,16 @@ static void test_sustained(void)
     tap_ok(inside >= scenes - 2, "%d of %d still show their subject", inside, scenes);
     free(now);
     free(before);
+    enum { MANY = 400 };
+    zm_world_options some = {.sustained_share = 0.3F};
+    int share = 0;
+    for (uint64_t i = 0; i < MANY; i++) {
+        zm_scene one;
+        zm_scene_sample(&one, base_seed + i, &some);
+        share += one.sustained;
+    }
+    tap_ok(share > MANY / 5 && share < 2 * MANY / 5, "%d of %d scenes are sustained where 0.3 of them should be", share,
+           MANY);
 }
 
 static void test_refusals(clip *c)
