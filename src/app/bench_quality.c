@@ -115,7 +115,7 @@ static zm_status run_tiers(zm_bench *b, zm_model *m, zm_generator *g, zm_request
     return s;
 }
 
-/* The same clips with 8-bit numbers where f32 was, against those of "best". */
+/* The same clips with numbers of 8 or 16 bits where f32 was, against those of "best". */
 static zm_status run_coarse(zm_bench *b, zm_model *m, zm_request *r, clips *c, double best, zm_precision p,
                             zm_error *err)
 {
@@ -180,7 +180,7 @@ static zm_status run_all(zm_bench *b, zm_model *m, zm_request *r, zm_error *err)
         s = run_tiers(b, m, g, r, &c, &best, err);
     zm_generator_free(g);
     for (int p = ZM_PRECISION_F32 + 1; !s && p < ZM_PRECISION_COUNT; p++)
-        if (zm_precision_runs((zm_precision)p))
+        if (zm_bench_wants(b, (zm_precision)p))
             s = run_coarse(b, m, r, &c, best, (zm_precision)p, err);
     if (!s)
         s = run_fast(b, &c, best, err);

@@ -64,7 +64,9 @@ void zm_bench_keep(zm_bench *b, const char *name, const char *dtype, double seco
 
 bool zm_bench_wants(const zm_bench *b, zm_precision p)
 {
-    return zm_precision_runs(p) && (b->only == ZM_PRECISION_F32 || b->only == p);
+    if (b->only == ZM_PRECISION_F32)
+        return zm_precision_runs(p) && !zm_precision_caution(p);
+    return zm_precision_runs(p) && (b->only == p || (b->beside && p == ZM_PRECISION_F32));
 }
 
 static zm_status run_exec(void *user, zm_error *err)
@@ -129,11 +131,11 @@ static zm_status same_numbers(zm_graph *g, const zm_exec_options *limited, const
     return s;
 }
 
-/* Finishes g.  int8 and fp8 are dtypes of the arithmetic, all others are of the weights. */
-static zm_status time_graph(zm_bench *b, zm_graph *g, const char *name, const char *dtype, const char *what,
-                            zm_error *err)
+/* Finishes g.  dtype: of its weights, or the precision's name. */
+static zm_status time_graph(zm_bench *b, zm_graph *g, zm_precision p, const char *name, const char *dtype,
+                            const char *what, zm_error *err)
 {
-    zm_exec_options opt = {.resident_bytes = b->resident};
+    zm_exec_options opt = {.resident_bytes = b->resident, .precision = p};
     zm_exec *x = NULL;
     double seconds;
     char shape[192];
@@ -141,8 +143,6 @@ static zm_status time_graph(zm_bench *b, zm_graph *g, const char *name, const ch
     if (b->resident)
         snprintf(shape, sizeof shape, "%s, %.0f MB of weights at a time", what, 1e-6 * (double)b->resident);
     zm_status s = zm_graph_finish(g, err);
-    if (!zm_precision_parse(&opt.precision, dtype))
-        opt.precision = ZM_PRECISION_F32;
     if (!s && b->resident)
         s = same_numbers(g, &opt, name, err);
     if (!s)
@@ -170,8 +170,8 @@ static zm_status gemm_one(zm_bench *b, zm_dtype t, zm_precision p, int64_t m, in
 {
     size_t bytes;
     char shape[64];
-    snprintf(shape, sizeof shape, "[%lld,%lld] x [%lld,%lld]^T", (long long)m, (long long)k, (long long)n,
-             (long long)k);
+    snprintf(shape, sizeof shape, "[%lld,%lld] x [%lld,%lld]^T%s", (long long)m, (long long)k, (long long)n,
+             (long long)k, p == ZM_PRECISION_BF16 ? ", both bf16" : "");
     float *w = calloc((size_t)(n * k), sizeof *w);
     void *data = zm_dtype_bytes(&bytes, t, (size_t)(n * k)) ? zm_aligned_alloc(bytes) : NULL;
     zm_graph *g = zm_graph_new();
@@ -182,7 +182,7 @@ static zm_status gemm_one(zm_bench *b, zm_dtype t, zm_precision p, int64_t m, in
         zm_dtype_from_f32(data, w, t, (size_t)(n * k));
         zm_tensor *x = zm_input(g, ZM_F32, ZM_SHAPE(m, k), "x"), *leaf = zm_external(g, t, ZM_SHAPE(n, k), data, "w");
         zm_output(g, zm_linear(g, x, leaf, NULL, ZM_IDENTITY));
-        s = time_graph(b, g, "gemm", p == ZM_PRECISION_F32 ? zm_dtype_name(t) : zm_precision_name(p), shape, err);
+        s = time_graph(b, g, p, "gemm", p == ZM_PRECISION_F32 ? zm_dtype_name(t) : zm_precision_name(p), shape, err);
     }
     zm_graph_free(g);
     free(data);
@@ -217,7 +217,7 @@ static zm_status attention_one(zm_bench *b, int64_t batch, int64_t n, int64_t he
     for (int i = 0; i < 3; i++)
         x[i] = zm_input(g, ZM_F32, ZM_SHAPE(batch, n, heads, d), "qkv");
     zm_output(g, zm_attention(g, x[0], x[1], x[2], NULL, NULL, 0));
-    zm_status s = time_graph(b, g, "attention", "f32", shape, err);
+    zm_status s = time_graph(b, g, ZM_PRECISION_F32, "attention", "f32", shape, err);
     zm_graph_free(g);
     return s;
 }
@@ -289,7 +289,7 @@ static zm_status dit_block_in(zm_bench *b, zm_precision p, zm_error *err)
         snprintf(shape, sizeof shape, "[%lld,%d,%d,%d,%d], %lld tokens, width %d, one block, embeddings, head",
                  (long long)batch, b->latent_frames, b->latent_height, b->latent_width, c.in_dim, (long long)tokens,
                  c.dim);
-        s = time_graph(b, n.g, "dit-block", zm_precision_name(p), shape, err);
+        s = time_graph(b, n.g, p, "dit-block", zm_precision_name(p), shape, err);
     }
     network_end(&n);
     return s;
@@ -318,7 +318,7 @@ static zm_status text_encode(zm_bench *b, zm_error *err)
         zm_text_inputs in = zm_text_input_leaves(&build, n.text, 2, b->dit.text_len);
         zm_output(n.g, zm_text_encoder_build(&build, n.text, &in));
         snprintf(shape, sizeof shape, "[2,%d], width %d, %d layers", b->dit.text_len, b->text.dim, b->text.num_layers);
-        s = time_graph(b, n.g, "text-encode", "f32", shape, err);
+        s = time_graph(b, n.g, ZM_PRECISION_F32, "text-encode", "f32", shape, err);
     }
     network_end(&n);
     return s;
@@ -341,7 +341,7 @@ static zm_status run_step(void *user, zm_error *err)
     return s ? s : zm_opt_step_there(l->opt, l->x, l->grad, ++l->step, 1e-6, &norm, err);
 }
 
-static zm_status build_lesson(zm_bench *b, network *n, lesson *l, zm_error *err)
+static zm_status build_lesson(zm_bench *b, zm_precision p, network *n, lesson *l, zm_error *err)
 {
     zm_build build = zm_build_begin(n->g, n->p, true, false);
     zm_dit_sizes z = dit_sizes(b, b->batch);
@@ -354,13 +354,13 @@ static zm_status build_lesson(zm_bench *b, network *n, lesson *l, zm_error *err)
     zm_build_grads got = zm_build_gradients(&build, loss);
     zm_status s = zm_graph_finish(n->g, err);
     if (!s)
-        s = zm_exec_new(&l->x, n->g, &(zm_exec_options){.outputs_stay = zm_opt_outputs_stay()}, err);
+        s = zm_exec_new(&l->x, n->g, &(zm_exec_options){.outputs_stay = zm_opt_outputs_stay(), .precision = p}, err);
     for (int i = 0; !s && i < got.n; i++)
         l->grad[got.param[i]->index] = got.grad[i];
     return s;
 }
 
-static zm_status train_step(zm_bench *b, zm_error *err)
+static zm_status train_step_in(zm_bench *b, zm_precision p, zm_error *err)
 {
     network n;
     lesson l = {0};
@@ -386,7 +386,7 @@ static zm_status train_step(zm_bench *b, zm_error *err)
     if (!s)
         s = zm_opt_new(&l.opt, n.p, &o, err);
     if (!s)
-        s = build_lesson(b, &n, &l, err);
+        s = build_lesson(b, p, &n, &l, err);
     if (!s) {
         fill_inputs(n.g);
         s = median_of(b, run_step, &l, &seconds, err);
@@ -395,7 +395,7 @@ static zm_status train_step(zm_bench *b, zm_error *err)
         char shape[112];
         snprintf(shape, sizeof shape, "batch %lld, %.1f M parameters, %.0f clips/s, optimiser included",
                  (long long)b->batch, 1e-6 * (double)zm_params_elems(n.p), (double)b->batch / seconds);
-        zm_bench_keep(b, "train-step", "f32", seconds, zm_graph_flops(n.g), shape);
+        zm_bench_keep(b, "train-step", zm_precision_name(p), seconds, zm_graph_flops(n.g), shape);
     }
     if (!s && b->nodes)
         s = zm_bench_profile(l.x, n.g, "train-step", err);
@@ -403,6 +403,17 @@ static zm_status train_step(zm_bench *b, zm_error *err)
     zm_exec_free(l.x);
     free(l.grad);
     network_end(&n);
+    return s;
+}
+
+/* Of those in which training runs. */
+static zm_status train_step(zm_bench *b, zm_error *err)
+{
+    static const zm_precision in[] = {ZM_PRECISION_F32, ZM_PRECISION_BF16};
+    zm_status s = ZM_OK;
+    for (size_t i = 0; !s && i < sizeof in / sizeof *in; i++)
+        if (zm_bench_wants(b, in[i]))
+            s = train_step_in(b, in[i], err);
     return s;
 }
 
@@ -427,10 +438,10 @@ static zm_status run_clip(void *user, zm_error *err)
     return zm_generate(c->g, &c->r, &(zm_watch){.frame = drop_frame}, err);
 }
 
-static zm_status generate(zm_bench *b, zm_error *err)
+static zm_status generate_in(zm_bench *b, zm_precision p, zm_error *err)
 {
     zm_model *m;
-    clip c = {.r = {.prompt = "a red ball bounces on the grass", .precision = b->only}};
+    clip c = {.r = {.prompt = "a red ball bounces on the grass", .precision = p}};
     double seconds;
     if (!b->model)
         return zm_fail(err, ZM_E_MISSING, "the bundled model is not beside the program");
@@ -446,11 +457,17 @@ static zm_status generate(zm_bench *b, zm_error *err)
         char shape[112];
         snprintf(shape, sizeof shape, "%d frames of %dx%d, %d steps, guidance %g", c.r.frames, c.r.width, c.r.height,
                  c.r.steps, c.r.guidance);
-        zm_bench_keep(b, "generate", zm_precision_name(b->only), seconds, 0, shape);
+        zm_bench_keep(b, "generate", zm_precision_name(p), seconds, 0, shape);
     }
     zm_generator_free(c.g);
     zm_model_close(m);
     return s;
+}
+
+static zm_status generate(zm_bench *b, zm_error *err)
+{
+    zm_status s = b->beside ? generate_in(b, ZM_PRECISION_F32, err) : ZM_OK;
+    return s ? s : generate_in(b, b->only, err);
 }
 
 const zm_bench_case zm_bench_cases[] = {

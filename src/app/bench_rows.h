@@ -31,10 +31,12 @@ typedef struct zm_bench {
     int64_t batch;       /* of the training step */
     int64_t bands;       /* of decoding */
     const char *picture; /* of bench scaling; NULL: none */
-    zm_precision only;   /* rows of this one where a name has several; ZM_PRECISION_F32: of every one that runs here */
-    size_t resident;     /* bytes of a graph's weights on a card at a time; 0: all */
-    bool nodes;          /* print where each graph's time goes */
-    const char *model;   /* directory whose clip is made, or NULL */
+    zm_precision only; /* rows of this one where a name has several; ZM_PRECISION_F32: of every one that runs here, and
+                          * faster than f32 */
+    bool beside;       /* and of f32 */
+    size_t resident;   /* bytes of a graph's weights on a card at a time; 0: all */
+    bool nodes;        /* print where each graph's time goes */
+    const char *model; /* directory whose clip is made, or NULL */
     zm_json sizes;
     zm_dit_config dit;
     zm_text_config text;

@@ -234,7 +234,15 @@ int zm_app_precision(const char *command, const char *name, const char *device, 
         fprintf(stderr, "zouma %s: %s\n", command, err.text);
         return 2;
     }
+    zm_app_caution(command, *out);
     return 0;
+}
+
+void zm_app_caution(const char *command, zm_precision p)
+{
+    const char *why = zm_precision_caution(p);
+    if (why)
+        fprintf(stderr, "zouma %s: %s\n", command, why);
 }
 
 int64_t zm_app_seed(void)

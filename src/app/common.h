@@ -47,6 +47,8 @@ int zm_app_device(const char *command, const char *name, zm_app_work work);
 /* The precision of clips, once the device is there: the one that --precision names (NULL: none), or that comes with the
  * device.  0, or 2 after printing that there is none of that name, or that it does not run on this device. */
 int zm_app_precision(const char *command, const char *name, const char *device, zm_precision *out);
+/* Say on stderr where a precision is no faster than f32 (zm_precision_caution); zm_app_precision does. */
+void zm_app_caution(const char *command, zm_precision p);
 #define ZM_APP_DEVICE_HELP(name, device, bf16, precision, what) name what "; "
 #define ZM_ARG_DEVICE(to)                                                                                              \
     {                                                                                                                  \

@@ -242,7 +242,7 @@ int zm_cmd_eval(int argc, char **argv)
         {"--guidance", 0, ZM_ARG_FLOAT, &o.guidance, 0.1, 100, "G", "as of generate [the model's]"},
         {"--solver", 0, ZM_ARG_STR, &o.solver, 0, 0, "NAME", "as of generate [the model's]"},
         {"--untrained", 0, ZM_ARG_INT, &o.untrained, 0, 1e6, "N", "clips of untrained weights, at most [24]"},
-        {"--precision", 0, ZM_ARG_STR, &o.precision, 0, 0, "NAME", "f32 or int8, as of generate [f32]"},
+        {"--precision", 0, ZM_ARG_STR, &o.precision, 0, 0, "NAME", "f32, bf16 or int8, as of generate [f32]"},
         {"--detector", 0, ZM_ARG_STR, &o.detector, 0, 0, "FILE", "another detector than the model's detector.gguf"},
         {"--ceiling", 0, ZM_ARG_FLAG, &o.ceiling, 0, 0, NULL, "real renders only: how good the measure itself is"},
         {"--sheet", 0, ZM_ARG_STR, &o.sheet, 0, 0, "FILE.png", "also a contact sheet of the first clips"},

@@ -448,7 +448,7 @@ int zm_cmd_generate(int argc, char **argv)
         {"--quality", 0, ZM_ARG_STR, &o.quality, 0, 0, "NAME",
          "best, good or draft: how many steps may be told from the last ones; fast: few steps, where the model learnt them; see zouma bench quality [best]"},
         {"--precision", 0, ZM_ARG_STR, &o.precision, 0, 0, "NAME",
-         "f32 or, faster for a little of the picture, int8: linear maps and convolutions on bytes; fp8: see --device [f32]"},
+         "f32 or, faster for a little of the picture, bf16: operands of products rounded to it; int8: linear maps and convolutions on bytes; fp8: see --device [f32]"},
         {"--shift", 0, ZM_ARG_FLOAT, &o.shift, 0.01, 1000, "S", "of the noise schedule"},
         {"--scale", 0, ZM_ARG_INT, &o.scale, 1, 64, "N",
          "enlarge the written picture; 1 keeps the model's own size [to a watchable size]"},

@@ -273,7 +273,7 @@ int zm_cmd_plan(int argc, char **argv)
         {"--steps", 0, ZM_ARG_INT, &o.steps, 1, 1000, "N", "denoising steps"},
         {"--guidance", 0, ZM_ARG_FLOAT, &o.guidance, 0.01, 100, "G", "1: without, in half the time"},
         {"--precision", 0, ZM_ARG_STR, &o.precision, 0, 0, "NAME",
-         "f32 or int8, as of generate [f32; with cuda-fp8: fp8]"},
+         "f32, bf16 or int8, as of generate [f32; with cuda-fp8: fp8]"},
         {"--memory", 0, ZM_ARG_STR, &o.memory, 0, 0, "SIZE", "8G, 512M ... [what is free]"},
         ZM_ARG_DEVICE(&o.device),
         {"--json", 0, ZM_ARG_FLAG, &o.json, 0, 0, NULL, "one JSON object"},

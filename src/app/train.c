@@ -35,6 +35,7 @@ static zm_status run(zm_job *job, const char *path, const char *const *sets, int
         s = zm_job_open(job, err);
     if (s)
         return s;
+    zm_app_caution("train", zm_train_precision(&job->c));
     switch ((zm_stage_kind)job->c.stage) {
     case ZM_STAGE_VAE:
         return zm_job_vae(job, err);

@@ -90,6 +90,7 @@ zm_trainer_options zm_job_trainer(const zm_job *job)
                                 .log_every = c->log_every,
                                 .validate_every = c->validate_every,
                                 .checkpointing = c->checkpointing,
+                                .precision = zm_train_precision(c),
                                 .resume = job->resume,
                                 .fingerprint = job->fingerprint,
                                 .report = job->report,

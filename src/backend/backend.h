@@ -10,12 +10,15 @@ typedef struct zm_exec zm_exec;
 /* Of products with weights, where this is faster and loses little (coarse.h has the rule).  One row each: enum, name.
  *  - int8, on the CPU: linear maps and convolutions on bytes.  Their weights are quantised in zm_exec_new, once: they must
  *    be there then and not change afterwards.
+ *  - bf16, on the CPU: operands of products are rounded to it on the way, sums and all that is kept are f32; weights may
+ *    change and have gradients.  Narrow products (gemm_matmul.c), convolutions and attention stay f32.
  *  - fp8, on a card beside bf16: linear maps on 8-bit floats (cuda/fp8.h).  Weights are quantised in the first run, and
  *    after zm_backend_changed again. */
 #define ZM_PRECISION_TABLE(X)                                                                                          \
     X(ZM_PRECISION_F32, "f32")                                                                                         \
     X(ZM_PRECISION_INT8, "int8")                                                                                       \
-    X(ZM_PRECISION_FP8, "fp8")
+    X(ZM_PRECISION_FP8, "fp8")                                                                                         \
+    X(ZM_PRECISION_BF16, "bf16")
 typedef enum {
 #define ZM_PRECISION_ENUM(code, name) code,
     ZM_PRECISION_TABLE(ZM_PRECISION_ENUM)
@@ -27,6 +30,8 @@ bool zm_precision_parse(zm_precision *out, const char *name);
 /* Whether the default device runs graphs in it.  ZM_E_UNSUPPORTED: one sentence says what would. */
 ZM_MUST zm_status zm_precision_check(zm_precision p, zm_error *err);
 bool zm_precision_runs(zm_precision p);
+/* NULL; or a sentence, for people, of a precision that runs here with the same numbers but not faster than f32. */
+const char *zm_precision_caution(zm_precision p);
 
 /* Where a graph runs.  The default is the CPU until zm_backend_use says otherwise. */
 typedef enum { ZM_DEVICE_DEFAULT, ZM_DEVICE_CPU, ZM_DEVICE_CUDA } zm_device;

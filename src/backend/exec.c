@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: MIT */
 #include "backend/exec.h"
 
+#include "backend/cpu/gemm_isa.h"
 #include "backend/cuda/device.h"
 
 static zm_device standing = ZM_DEVICE_CPU;
@@ -43,6 +44,9 @@ const char *zm_backend_arithmetic(void)
 zm_status zm_precision_check(zm_precision p, zm_error *err)
 {
     bool card = standing == ZM_DEVICE_CUDA;
+    if (p == ZM_PRECISION_BF16 && card)
+        return zm_fail(err, ZM_E_UNSUPPORTED,
+                       "--precision bf16 is the CPU's; on a card it is --device cuda, by itself");
     if (p == ZM_PRECISION_INT8 && card)
         return zm_fail(err, ZM_E_UNSUPPORTED,
                        "%s runs on the CPU only; on a card products are of bf16 (--device cuda), f32 (cuda-f32) or "
@@ -52,6 +56,13 @@ zm_status zm_precision_check(zm_precision p, zm_error *err)
         return zm_fail(err, ZM_E_UNSUPPORTED, "%s runs on a card only, beside bf16: --device cuda-fp8%s",
                        zm_precision_name(p), card ? "" : "; the CPU's own is int8");
     return ZM_OK;
+}
+
+const char *zm_precision_caution(zm_precision p)
+{
+    if (p != ZM_PRECISION_BF16 || zm_gemm_bf16_fast())
+        return NULL;
+    return "this processor has no products of bf16 (AVX512_BF16): plain loops give its numbers here, slower than f32";
 }
 
 bool zm_precision_runs(zm_precision p)

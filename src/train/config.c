@@ -36,6 +36,8 @@ static const zm_config_row rows[] = {
      "between saved states"},
     {"train.checkpointing", ZM_CONFIG_BOOL, AT(checkpointing), "false", 0, 0, 0, NULL, NULL,
      "recompute blocks backwards: less memory, a third more work"},
+    {"train.precision", ZM_CONFIG_ENUM, AT(precision), "f32", 0, 0, 0, "f32|bf16", NULL,
+     "of products on the CPU; bf16 rounds their operands, all that is kept stays f32 (of a card: --device)"},
     {"optimizer.kind", ZM_CONFIG_ENUM, AT(optimizer), "muon", 0, 0, 0, "adamw|muon", NULL,
      "muon: orthogonalised momentum for matrices, AdamW for the rest"},
     {"optimizer.lr", ZM_CONFIG_FLOAT, AT(lr), "5e-3", 1e-9, 10, 0, NULL, NULL,
@@ -100,6 +102,12 @@ zm_dtype zm_train_stored(const zm_train_config *c)
 {
     static const zm_dtype dtype[] = {ZM_F32, ZM_F16, ZM_Q8_0};
     return dtype[c->stored];
+}
+
+zm_precision zm_train_precision(const zm_train_config *c)
+{
+    static const zm_precision precision[] = {ZM_PRECISION_F32, ZM_PRECISION_BF16};
+    return zm_backend_device() == ZM_DEVICE_CPU ? precision[c->precision] : ZM_PRECISION_F32;
 }
 
 zm_opt_options zm_train_optimizer(const zm_train_config *c)

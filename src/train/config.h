@@ -3,6 +3,7 @@
 #ifndef ZM_TRAIN_CONFIG_H
 #define ZM_TRAIN_CONFIG_H
 
+#include "backend/backend.h"
 #include "format/config.h"
 #include "train/optimizer.h"
 
@@ -23,6 +24,7 @@ typedef struct zm_train_config {
     int64_t steps, warmup, cooldown, batch, log_every, validate_every;
     double checkpoint_seconds;
     bool checkpointing;
+    int precision; /* of products, as in zm_train_precision */
     int optimizer; /* zm_opt_kind */
     double lr, adam_lr, weight_decay, clip, ema, momentum;
     int64_t vae_frames;
@@ -40,6 +42,8 @@ typedef struct zm_train_config {
 extern const zm_config_table zm_train_table;
 
 zm_dtype zm_train_stored(const zm_train_config *c);
+/* Of the training graph; on a card F32, since its device has its own arithmetic. */
+zm_precision zm_train_precision(const zm_train_config *c);
 zm_opt_options zm_train_optimizer(const zm_train_config *c);
 
 #endif

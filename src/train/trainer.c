@@ -40,7 +40,8 @@ static zm_status build(trainer *t, zm_error *err)
     zm_build_grads got = zm_build_gradients(&b, t->loss);
     zm_status s = zm_graph_finish(t->g, err);
     if (!s)
-        s = zm_exec_new(&t->x, t->g, &(zm_exec_options){.outputs_stay = zm_opt_outputs_stay()}, err);
+        s = zm_exec_new(&t->x, t->g,
+                        &(zm_exec_options){.outputs_stay = zm_opt_outputs_stay(), .precision = t->o->precision}, err);
     for (int i = 0; !s && i < got.n; i++)
         t->grad[got.param[i]->index] = got.grad[i];
     if (!s)

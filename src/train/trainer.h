@@ -38,6 +38,7 @@ typedef struct zm_trainer_options {
     double checkpoint_seconds;
     int64_t log_every, validate_every; /* steps; 0: never */
     bool checkpointing;                /* recompute blocks in the backward pass */
+    zm_precision precision;            /* of the training graph's products */
     bool resume;
     const char *fingerprint;           /* what must be equal for a resume: sizes, seed, batch */
     FILE *report;                      /* lines for people; NULL: silent */

@@ -1,12 +1,14 @@
 /* Blocked matrix products of every instruction set against plain sums, over random sizes, layouts and thread counts.
  * SPDX-License-Identifier: MIT */
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "backend/cpu/gemm.h"
 #include "backend/cpu/peak.h"
 #include "backend/cpu/simd.h"
 #include "base/arena.h"
+#include "base/dtype.h"
 #include "base/rng.h"
 #include "ops/unary.h"
 #include "tap.h"
@@ -24,6 +26,15 @@ static float *numbers(zm_rng *rng, int64_t n)
     for (int64_t i = 0; i < n; i++)
         v[i] = zm_rng_range(rng, -1, 1);
     return v;
+}
+
+/* Numbers as they are multiplied: of a step of two, the nearest bf16. */
+static float *as_read(const zm_gemm_isa *isa, const float *v, int64_t n)
+{
+    float *out = malloc((size_t)n * sizeof *out);
+    for (int64_t i = 0; i < n; i++)
+        out[i] = isa->depth == 2 ? zm_bf16_to_f32(zm_f32_to_bf16(v[i])) : v[i];
+    return out;
 }
 
 /* At up to 4000 places of C; NaN waits in C, so that a place left out shows. */
@@ -63,7 +74,10 @@ static void check(const zm_gemm_isa *isa, const sizes *s, zm_rng *rng)
         g.rows_of = zm_gemm_rows_of_matrix, g.piece = s->k;
     void *scratch = zm_aligned_alloc(zm_gemm_scratch(&g));
     zm_gemm_run(&g, scratch);
-    double worst = worst_error(s, a, b, bias, c, rng), tolerance = 4e-7 * sqrt((double)s->k) * 4 + 2e-6;
+    float *a_read = as_read(isa, a, s->m * s->k), *b_read = as_read(isa, b, s->k * s->n);
+    double worst = worst_error(s, a_read, b_read, bias, c, rng), tolerance = 4e-7 * sqrt((double)s->k) * 4 + 2e-6;
+    free(a_read);
+    free(b_read);
     tap_ok(worst <= tolerance, "%s [%lld,%lld,%lld]%s%s, %d threads, %s: %.2g", isa->name, (long long)s->m,
            (long long)s->n, (long long)s->k, s->ta ? " a turned" : "", s->tb ? " b turned" : "", s->threads,
            zm_unary_name((zm_unary_kind)s->act), worst);
@@ -95,6 +109,62 @@ static void check_isa(const zm_gemm_isa *isa, zm_rng *rng)
     check(isa, &(sizes){.m = 3000, .n = 9, .k = 500, .threads = 5, .act = ZM_GELU_TANH}, rng);
 }
 
+/* Every kind of number but subnormal ones, and pairs of neighbours between which a value lies in the middle. */
+static void check_rounding(const zm_gemm_isa *isa, zm_rng *rng)
+{
+    enum { N = 1000 };
+    float v[N], zipped[2 * N];
+    uint16_t got[N + 1], want[N];
+    int64_t wrong = 0, n = 1 + zm_rng_below(rng, N);
+    for (int i = 0; i < N; i++) {
+        uint32_t u = zm_rng_u32(rng);
+        if (i % 3 == 0)
+            u = (u & 0xffff0000) | 0x8000;
+        if (i % 50 == 1)
+            u |= 0x7f800000;
+        if (i % 50 == 2)
+            u = (u & 0x80000000) | 0x7f800000;
+        if (!(u & 0x7f800000))
+            u &= 0x80000000;
+        memcpy(&v[i], &u, sizeof u);
+        want[i] = zm_f32_to_bf16(v[i]);
+    }
+    int64_t even = (n + 1) / 2 * 2, after = 12345;
+    zipped[even / 2] = (float)after;
+    isa->round(zipped, v, n);
+    memcpy(got, zipped, (size_t)even * sizeof *got);
+    for (int64_t i = 0; i < even; i++)
+        wrong += got[i] != (i < n ? want[i] : 0);
+    tap_ok(!wrong && zipped[even / 2] == (float)after,
+           "%s rounds to the nearest, to even in the middle: %lld of %lld differ", isa->name, (long long)wrong,
+           (long long)n);
+    int64_t half = 1 + zm_rng_below(rng, N / 2);
+    isa->zip(zipped, v, v + N - half, half);
+    for (int64_t i = 0; i < half; i++) {
+        uint16_t pair[2];
+        memcpy(pair, zipped + i, sizeof pair);
+        wrong += pair[0] != want[i] || pair[1] != want[N - half + i];
+    }
+    isa->zip(zipped, v, NULL, half);
+    for (int64_t i = 0; i < half; i++) {
+        uint16_t pair[2];
+        memcpy(pair, zipped + i, sizeof pair);
+        wrong += pair[0] != want[i] || pair[1] != 0;
+    }
+    tap_ok(!wrong, "%s zips %lld numbers: %lld differ", isa->name, (long long)half, (long long)wrong);
+}
+
+static void check_bf16(const zm_gemm_isa *isa, zm_rng *rng)
+{
+    tap_ok(isa->depth == 2, "%s takes pairs", isa->name);
+    for (int i = 0; i < 20; i++)
+        check_rounding(isa, rng);
+    check_isa(isa, rng);
+    check(isa, &(sizes){.m = 96, .n = 70, .k = 1001, .ta = true, .threads = 2}, rng);
+    check(isa, &(sizes){.m = 37, .n = 129, .k = 513, .threads = 1, .bias = true}, rng);
+    check(isa, &(sizes){.m = 33, .n = 49, .k = 1, .tb = true, .threads = 1}, rng);
+}
+
 int main(void)
 {
     const char *given = getenv("ZM_TEST_SEED");
@@ -102,11 +172,14 @@ int main(void)
     zm_rng rng = zm_rng_init(seed, 5);
     printf("# ZM_TEST_SEED=%llu\n", (unsigned long long)seed);
     check_isa(&zm_gemm_plain, &rng);
+    check_bf16(&zm_gemm_bf16_plain, &rng);
 #if defined(__x86_64__)
     if (zm_simd_best() >= ZM_SIMD_AVX2)
-        check_isa(&zm_gemm_avx2, &rng);
+        check_isa(&zm_gemm_avx2, &rng), check_bf16(&zm_gemm_bf16_avx2, &rng);
     if (zm_simd_best() >= ZM_SIMD_AVX512)
-        check_isa(&zm_gemm_avx512, &rng);
+        check_isa(&zm_gemm_avx512, &rng), check_bf16(&zm_gemm_bf16_avx512, &rng);
+    if (zm_gemm_bf16_fast())
+        check_bf16(&zm_gemm_bf16_dot, &rng);
 #endif
     double peak = zm_measure_sgemm_peak(0.01);
     tap_ok(peak > 0.01 && peak < 1e6, "the measured peak is a rate: %.1f GFLOPS", peak);

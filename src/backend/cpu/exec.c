@@ -112,6 +112,8 @@ static zm_status prepare(cpu_exec **out, zm_graph *g, const zm_exec_options *opt
             continue;
         if (opt && opt->precision == ZM_PRECISION_INT8)
             s = choose(x, t, zm_cpu_int8_kernels, err);
+        if (opt && opt->precision == ZM_PRECISION_BF16)
+            s = choose(x, t, zm_cpu_bf16_kernels, err);
         if (!s && !x->node[i].kernel)
             s = choose(x, t, zm_cpu_kernels, err);
     }

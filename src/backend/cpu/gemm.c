@@ -8,11 +8,13 @@
 #endif
 
 enum {
-    BLOCK_K = 256,            /* steps of a block, at most */
-    PANEL_FLOATS = 96 * 1024, /* of all panels of a block: 384 KiB of a second-level cache */
-    STEPS_AT_ONCE = 8,        /* of a plain B, packed for all panels together */
-    SMALL = 1 << 19,          /* multiply-adds below which one thread is enough */
-    GATHERED = 8              /* rows of a column taken in one go: two registers of the oldest machine */
+    BLOCK_STEPS = 256,       /* steps of a block, at most */
+    PANEL_STEPS = 96 * 1024, /* of all panels of a block: 384 KiB of a second-level cache */
+    AT_ONCE = 8,             /* of k of a plain B, packed for all panels together */
+    SLABS_AT_ONCE = 4,       /* of an A by columns in pairs, rounded together: whole lines of its columns */
+    ROW_STEPS = 256 + 16,    /* from one rounded row of A to the next; the same places of rows are in several sets */
+    SMALL = 1 << 19,         /* multiply-adds below which one thread is enough */
+    GATHERED = 8             /* rows of a column taken in one go: two registers of the oldest machine */
 };
 
 const float zm_gemm_zeros[ZM_GEMM_ZEROS];
@@ -50,53 +52,61 @@ static int64_t least(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+static int64_t steps_of(const zm_gemm *g, int64_t k)
+{
+    return divide_up(k, g->isa->depth);
+}
+
 static int64_t slabs_of(const zm_gemm *g)
 {
     int64_t groups = g->rows_of ? 1 : g->groups;
     return groups * divide_up(g->m / groups, g->isa->rows);
 }
 
-static int64_t block_steps(const zm_gemm *g)
+/* Numbers of k in a block. */
+static int64_t block_length(const zm_gemm *g)
 {
+    const int64_t most = (int64_t)BLOCK_STEPS * g->isa->depth;
     if (g->rows_of && g->piece < g->k) { /* whole pieces, or an even part of one */
-        if (g->piece >= BLOCK_K)
-            return divide_up(g->piece, divide_up(g->piece, BLOCK_K));
-        int64_t pieces = least(ZM_TILE_SEGMENTS, BLOCK_K / g->piece), all = g->k / g->piece;
+        if (g->piece >= most)
+            return divide_up(g->piece, divide_up(g->piece, most));
+        int64_t pieces = least(ZM_TILE_SEGMENTS, most / g->piece), all = g->k / g->piece;
         return g->piece * divide_up(all, divide_up(all, pieces));
     }
-    int64_t even = divide_up(g->k, divide_up(g->k, BLOCK_K));
-    return least(g->k, divide_up(even, 32) * 32); /* whole blocks of stored weights */
+    int64_t even = divide_up(g->k, divide_up(g->k, most));
+    int64_t whole = g->isa->depth == 1 ? 32 : 256; /* blocks of stored weights, which 256 steps of one hold whole */
+    return least(g->k, divide_up(even, whole) * whole);
 }
 
 static int64_t blocks_of(const zm_gemm *g)
 {
-    int64_t steps = block_steps(g);
-    if (g->rows_of && g->piece < g->k && steps < g->piece)
-        return g->k / g->piece * divide_up(g->piece, steps);
-    return divide_up(g->k, steps);
+    int64_t length = block_length(g);
+    if (g->rows_of && g->piece < g->k && length < g->piece)
+        return g->k / g->piece * divide_up(g->piece, length);
+    return divide_up(g->k, length);
 }
 
 /* Steps [*k0, *k1) of block i; a block never reaches from a part of one piece into the next. */
 static void block_range(const zm_gemm *g, int64_t i, int64_t *k0, int64_t *k1)
 {
-    int64_t steps = block_steps(g), whole = g->k, base = 0;
-    if (g->rows_of && g->piece < g->k && steps < g->piece) {
-        int64_t parts = divide_up(g->piece, steps);
+    int64_t length = block_length(g), whole = g->k, base = 0;
+    if (g->rows_of && g->piece < g->k && length < g->piece) {
+        int64_t parts = divide_up(g->piece, length);
         base = i / parts * g->piece;
         i %= parts;
         whole = g->piece;
     }
-    *k0 = base + i * steps;
-    *k1 = base + least(whole, (i + 1) * steps);
+    *k0 = base + i * length;
+    *k1 = base + least(whole, (i + 1) * length);
 }
 
 /* Cycles of one thread, roughly: multiply-adds of the largest part, packing B, adding partial sums. */
 static double cost_of(const zm_gemm *g, split s)
 {
-    double lanes = 2.0 * g->isa->lanes;
+    double lanes = 2.0 * g->isa->lanes * g->isa->depth;
     double slabs = (double)divide_up(slabs_of(g), s.m), cols = (double)divide_up(divide_up(g->n, g->isa->lanes), s.n);
-    double steps = (double)divide_up(blocks_of(g), s.k) * (double)block_steps(g);
-    double cost = slabs * g->isa->rows * cols * g->isa->lanes * steps / lanes + cols * g->isa->lanes * steps * 0.5;
+    double length = (double)divide_up(blocks_of(g), s.k) * (double)block_length(g);
+    double cost = slabs * g->isa->rows * cols * g->isa->lanes * length / lanes + cols * g->isa->lanes * length * 0.5;
     if (s.k > 1)
         cost += 4000 + (double)g->m * (double)g->n * (s.k + 1) / (s.m * s.n * s.k) * 0.25;
     return cost;
@@ -141,13 +151,12 @@ static int64_t panel_start(const zm_gemm *g, int64_t cols, int64_t p, int64_t *p
 
 static void pack_panels(const zm_gemm *g, int64_t k0, int64_t k1, int64_t n0, int64_t n1, float *out)
 {
-    int64_t panels, cols = n1 - n0,
-                    once = g->pack == zm_gemm_pack_matrix ? STEPS_AT_ONCE : k1 - k0; /* steps of all panels */
+    int64_t panels, cols = n1 - n0, once = g->pack == zm_gemm_pack_matrix ? AT_ONCE : k1 - k0; /* of k for all panels */
     for (int64_t k = k0; k < k1; k += once)
         for (int64_t p = 0, at = panel_start(g, cols, 0, &panels); p < panels; p++) {
             int64_t next = panel_start(g, cols, p + 1, &panels), width = next - at;
             g->pack(g, k, (int)(least(k + once, k1) - k), n0 + at, (int)(least(next, cols) - at), (int)width,
-                    out + at * (k1 - k0) + (k - k0) * width);
+                    out + at * steps_of(g, k1 - k0) + steps_of(g, k - k0) * width);
             at = next;
         }
 }
@@ -161,7 +170,7 @@ static void fetch_rows(const float *const *next, int64_t from, int64_t to, int64
 }
 
 /* next: pointers of the next slab, or NULL */
-static void run_slab(const zm_gemm *g, zm_tile *t, const share *w, int64_t row, int64_t n0, int64_t n1, int64_t steps,
+static void run_slab(const zm_gemm *g, zm_tile *t, const share *w, int64_t row, int64_t n0, int64_t n1, int64_t count,
                      const float *const *next)
 {
     int64_t panels, cols = n1 - n0;
@@ -169,10 +178,10 @@ static void run_slab(const zm_gemm *g, zm_tile *t, const share *w, int64_t row, 
         int64_t end = panel_start(g, cols, p + 1, &panels);
         t->width = (int)(end - at);
         t->cols = (int)(least(end, cols) - at);
-        t->b = w->panels + at * steps;
+        t->b = w->panels + at * steps_of(g, count);
         t->c = w->c + row * w->c_step + n0 + at;
         if (next)
-            fetch_rows(next, t->rows * p / panels, t->rows * (p + 1) / panels, t->length);
+            fetch_rows(next, t->rows * p / panels, t->rows * (p + 1) / panels, count);
         g->isa->tile(t);
         at = end;
     }
@@ -207,19 +216,35 @@ static void find_slab(const zm_gemm *g, slab *s, int64_t index, int64_t k0, int 
     s->segments = 1, s->live[0] = 0;
 }
 
+/* Rows of a slab as pairs of bf16. */
+static void round_rows(const zm_gemm *g, const slab *s, int64_t count, float *out, const float **row)
+{
+    for (int i = 0; i < s->rows; i++) {
+        g->isa->round(out + i * ROW_STEPS, s->a[i], count);
+        row[i] = out + i * ROW_STEPS;
+    }
+}
+
 static void run_rows(const zm_gemm *g, const share *w, zm_tile *t, int64_t block, int64_t k0, int64_t k1, int64_t n0,
                      int64_t n1)
 {
     slab two[2];
-    int pieces = g->piece < k1 - k0 ? (int)((k1 - k0) / g->piece) : 1;
-    t->length = (int)(k1 - k0) / pieces;
+    _Alignas(64) float packed[ZM_TILE_ROWS * ROW_STEPS];
+    const float *row[ZM_TILE_ROWS];
+    int pieces = g->piece < k1 - k0 ? (int)((k1 - k0) / g->piece) : 1, length = (int)(k1 - k0) / pieces;
+    ZM_ASSERT(g->isa->depth == 1 || g->piece == g->k);
+    t->length = (int)steps_of(g, length);
     if (w->slab0 < w->slab1)
-        find_slab(g, &two[w->slab0 & 1], w->slab0, k0, pieces, t->length);
+        find_slab(g, &two[w->slab0 & 1], w->slab0, k0, pieces, length);
     for (int64_t s = w->slab0; s < w->slab1; s++) {
         slab *now = &two[s & 1], *next = s + 1 < w->slab1 ? &two[(s + 1) & 1] : NULL;
         if (next)
-            find_slab(g, next, s + 1, k0, pieces, t->length);
+            find_slab(g, next, s + 1, k0, pieces, length);
         t->a = now->a, t->piece = now->live, t->segments = now->segments, t->rows = now->rows;
+        if (g->isa->depth == 2) {
+            round_rows(g, now, length, packed, row);
+            t->a = row;
+        }
         run_slab(g, t, w, now->row, n0, n1, k1 - k0, next && pieces == 1 ? next->a : NULL);
         if (block == w->block1 - 1)
             finish_rows(g, w, now->row, now->rows, n0, n1);
@@ -239,29 +264,60 @@ static void gather(float *out, const float *const *column, int64_t i0, int rows,
                 out[k * rows + i] = column[k][i0 + i];
 }
 
+/* Slabs of A by columns: which rows of their group, and where they are packed. */
+typedef struct strips {
+    int n, rows[SLABS_AT_ONCE];
+    int64_t first[SLABS_AT_ONCE];
+    float *packed[SLABS_AT_ONCE];
+} strips;
+
+static void gather_strips(const zm_gemm *g, const strips *s, const float *const *column, int count)
+{
+    if (g->isa->depth == 1) {
+        gather(s->packed[0], column, s->first[0], s->rows[0], count, g->m / g->groups);
+        return;
+    }
+    for (int k = 0; k < count; k += AT_ONCE) /* a line of every column is used up while it is near */
+        for (int i = 0; i < s->n; i++)
+            g->isa->zip_columns(s->packed[i] + k / 2 * s->rows[i], column + k, s->first[i], s->rows[i],
+                                (int)least(AT_ONCE, count - k));
+}
+
 static void run_columns(const zm_gemm *g, const share *w, zm_tile *t, int64_t block, int64_t k0, int64_t k1, int64_t n0,
                         int64_t n1)
 {
-    const float *a[BLOCK_K];
-    _Alignas(64) float packed[BLOCK_K * ZM_TILE_ROWS + GATHERED];
+    enum { STRIP = BLOCK_STEPS * ZM_TILE_ROWS };
+    const float *a[BLOCK_STEPS * ZM_TILE_DEPTH];
+    _Alignas(64) float packed[SLABS_AT_ONCE * STRIP + GATHERED];
     int64_t rows = g->m / g->groups, slabs = divide_up(rows, g->isa->rows), filled = -1;
-    t->packed = packed, t->segments = 0, t->length = (int)(k1 - k0);
-    for (int64_t s = w->slab0; s < w->slab1; s++) {
-        int64_t group = s / slabs, i0 = rows * (s % slabs) / slabs, i1 = rows * (s % slabs + 1) / slabs;
+    int count = (int)(k1 - k0), together = g->isa->depth == 1 ? 1 : SLABS_AT_ONCE;
+    strips now;
+    t->segments = 0, t->length = (int)steps_of(g, count);
+    for (int64_t s = w->slab0; s < w->slab1; s += now.n) {
+        int64_t group = s / slabs;
+        now.n = (int)least(together, least(w->slab1, (group + 1) * slabs) - s);
+        for (int i = 0; i < now.n; i++) {
+            int64_t at = s % slabs + i;
+            now.first[i] = rows * at / slabs;
+            now.rows[i] = (int)(rows * (at + 1) / slabs - now.first[i]);
+            now.packed[i] = packed + (int64_t)i * STRIP;
+        }
         if (filled != group)
-            g->columns_of(g->a_ctx, group, k0, t->length, a);
+            g->columns_of(g->a_ctx, group, k0, count, a);
         filled = group;
-        t->rows = (int)(i1 - i0);
-        gather(packed, a, i0, t->rows, t->length, rows);
-        run_slab(g, t, w, group * rows + i0, n0, n1, k1 - k0, NULL);
-        if (block == w->block1 - 1)
-            finish_rows(g, w, group * rows + i0, t->rows, n0, n1);
+        gather_strips(g, &now, a, count);
+        for (int i = 0; i < now.n; i++) {
+            t->packed = now.packed[i], t->rows = now.rows[i];
+            run_slab(g, t, w, group * rows + now.first[i], n0, n1, count, NULL);
+            if (block == w->block1 - 1)
+                finish_rows(g, w, group * rows + now.first[i], t->rows, n0, n1);
+        }
     }
 }
 
 static int64_t columns_at_once(const zm_gemm *g)
 {
-    int64_t wide = PANEL_FLOATS / block_steps(g), full = (int64_t)g->isa->lanes * g->isa->vectors;
+    int64_t wide = PANEL_STEPS / steps_of(g, block_length(g)), full = (int64_t)g->isa->lanes * g->isa->vectors;
     int64_t vectors = divide_up(g->n, g->isa->lanes);
     return wide < full ? full : least(wide / full * full, vectors * g->isa->lanes);
 }
@@ -281,7 +337,7 @@ static void run_share(const zm_gemm *g, const share *w)
 
 static size_t panel_bytes(const zm_gemm *g)
 {
-    return ((size_t)(columns_at_once(g) * block_steps(g)) * sizeof(float) + 4095) & ~(size_t)4095;
+    return ((size_t)(columns_at_once(g) * steps_of(g, block_length(g))) * sizeof(float) + 4095) & ~(size_t)4095;
 }
 
 size_t zm_gemm_scratch(const zm_gemm *g)
@@ -369,19 +425,36 @@ void zm_gemm_columns_of_matrix(const void *ctx, int64_t group, int64_t k0, int c
 void zm_gemm_pack_matrix(const zm_gemm *g, int64_t k0, int count, int64_t n0, int cols, int width, float *out)
 {
     const zm_gemm_matrix *b = g->b_ctx;
-    for (int k = 0; k < count; k++, out += width) {
-        memcpy(out, b->at + (k0 + k) * b->step + n0, sizeof(float) * (size_t)cols);
+    const int depth = g->isa->depth;
+    for (int k = 0; k < count; k += depth, out += width) {
+        const float *row = b->at + (k0 + k) * b->step + n0;
+        if (depth == 2)
+            g->isa->zip(out, row, k + 1 < count ? row + b->step : NULL, cols);
+        else
+            memcpy(out, row, sizeof(float) * (size_t)cols);
         if (cols < width)
             memset(out + cols, 0, sizeof(float) * (size_t)(width - cols));
     }
 }
 
+void zm_gemm_pack_rows(const zm_gemm *g, const float **row, int count, int cols, int width, float *out)
+{
+    enum { PITCH = BLOCK_STEPS + 4 };
+    _Alignas(64) float pairs[ZM_GEMM_PANEL][PITCH];
+    ZM_ASSERT(cols <= ZM_GEMM_PANEL && count <= BLOCK_STEPS * g->isa->depth);
+    for (int j = 0; g->isa->depth == 2 && j < cols; j++) {
+        g->isa->round(pairs[j], row[j], count);
+        row[j] = pairs[j];
+    }
+    g->isa->pack_turned(row, cols, steps_of(g, count), width, out);
+}
+
 void zm_gemm_pack_turned(const zm_gemm *g, int64_t k0, int count, int64_t n0, int cols, int width, float *out)
 {
     const zm_gemm_matrix *b = g->b_ctx;
-    const float *row[64];
-    ZM_ASSERT(cols <= 64);
+    const float *row[ZM_GEMM_PANEL];
+    ZM_ASSERT(cols <= ZM_GEMM_PANEL);
     for (int j = 0; j < cols; j++)
         row[j] = b->at + (n0 + j) * b->step + k0;
-    g->isa->pack_turned(row, cols, count, width, out);
+    zm_gemm_pack_rows(g, row, count, cols, width, out);
 }

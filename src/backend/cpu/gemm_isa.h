@@ -7,15 +7,21 @@
 #include <stdint.h>
 
 enum {
-    ZM_TILE_ROWS = 8,     /* most rows of a tile in any instruction set */
-    ZM_TILE_SEGMENTS = 32 /* most segments of one tile call */
+    ZM_TILE_ROWS = 8,      /* most rows of a tile in any instruction set */
+    ZM_TILE_SEGMENTS = 32, /* most segments of one tile call */
+    ZM_TILE_DEPTH = 2      /* most numbers of k in a step */
 };
 
-/* c[rows][cols] = or += A B, where B is a packed panel [k][width], width a multiple of the vector length >= cols.
+/* A *step* is 32 bits of k: one f32 where `depth` is 1; where it is 2, a pair of bf16, the lower half first, whose two
+ * products are added to one sum of f32.  What is packed is so [steps][..] of 32 bits either way, and only who packs and
+ * who multiplies know what is in them; a k that is odd ends with a zero.
+ *
+ * c[rows][cols] = or += A B, where B is a packed panel [k][width], width a multiple of the vector length >= cols.
  * A lies in one of two ways:
  *  by rows: k runs through `segments` pieces of `length`; piece s of row i lies at a[s * ZM_TILE_ROWS + i] and meets
  *           the panel's rows from piece[s] * length on;
- *  by columns (segments 0): A's `rows` values for step k stand together at packed + k * rows, k < length. */
+ *  by columns (segments 0): A's `rows` values for step k stand together at packed + k * rows, k < length.
+ * k and length count steps. */
 typedef struct zm_tile {
     int rows, cols, width, segments, length;
     const float *const *a;
@@ -32,19 +38,32 @@ typedef struct zm_gemm_isa {
     int rows;    /* of a full tile, <= ZM_TILE_ROWS */
     int lanes;   /* floats of a vector */
     int vectors; /* of a full tile's width */
+    int depth;   /* numbers of k in a step */
     void (*tile)(const zm_tile *t);
-    /* out[k * width + j] = row[j][k] for j < n, k < length; zeros for n <= j < width */
+    /* out[k * width + j] = row[j][k] for j < n, k < length steps; zeros for n <= j < width */
     void (*pack_turned)(const float *const *row, int n, int64_t length, int width, float *out);
     /* y = act(y + bias); bias may be NULL; act is a zm_unary_kind */
     void (*finish)(float *y, int64_t n, const float *bias, int act);
+    /* Depth 2 only, rounding to the nearest bf16, to even where two are as near (subnormal numbers may become zero):
+     *  round:       step i of `to` = (from[2i], from[2i + 1]), 2i < n, the last of an odd n with a zero;
+     *  zip:         step j of `to` = (even[j], odd[j]), j < n; odd NULL: zeros;
+     *  zip_columns: step i of to + k * rows = (column[2k][i], column[2k + 1][i]), i < rows, 2k < count. */
+    void (*round)(float *to, const float *from, int64_t n);
+    void (*zip)(float *to, const float *even, const float *odd, int64_t n);
+    void (*zip_columns)(float *to, const float *const *column, int64_t i0, int rows, int count);
 } zm_gemm_isa;
 
-extern const zm_gemm_isa zm_gemm_plain;
+extern const zm_gemm_isa zm_gemm_plain, zm_gemm_bf16_plain;
 #if defined(__x86_64__)
 extern const zm_gemm_isa zm_gemm_avx2, zm_gemm_avx512;
+/* Of depth 2: loops that widen each half, and vdpbf16ps (AVX512_BF16), which multiplies pairs at the rate of f32. */
+extern const zm_gemm_isa zm_gemm_bf16_avx2, zm_gemm_bf16_avx512, zm_gemm_bf16_dot;
 #endif
 
 /* The best table this processor can run (zm_simd_best). */
 const zm_gemm_isa *zm_gemm_isa_best(void);
+/* The best one of depth 2 (ZM_SIMD=avx512 leaves AVX512_BF16 out), and whether it is faster than f32. */
+const zm_gemm_isa *zm_gemm_bf16_best(void);
+bool zm_gemm_bf16_fast(void);
 
 #endif

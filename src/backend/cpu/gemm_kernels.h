@@ -5,7 +5,7 @@
 
 #include "backend/cpu/kernel.h"
 
-extern const zm_kernel zm_gemm_matmul, zm_gemm_conv, zm_gemm_conv_grad_x, zm_gemm_conv_grad_w, zm_winograd_source,
-    zm_winograd_conv;
+extern const zm_kernel zm_gemm_matmul, zm_gemm_matmul_bf16, zm_gemm_conv, zm_gemm_conv_grad_x, zm_gemm_conv_grad_w,
+    zm_winograd_source, zm_winograd_conv;
 
 #endif

@@ -25,9 +25,10 @@ typedef struct job {
 } job;
 
 enum {
-    WIDE = 64,                  /* columns of a panel, at most */
-    DEEP = 256,                 /* steps of a block, at most */
-    AROUND = ZM_DTYPE_BLOCK_MAX /* a block begins before what is asked for, and ends after it */
+    WIDE = ZM_GEMM_PANEL,
+    DEEP = ZM_GEMM_BLOCK,
+    AROUND = ZM_DTYPE_BLOCK_MAX, /* a block begins before what is asked for, and ends after it */
+    SIDE_LEAST = 32              /* of products in bf16 */
 };
 
 /* Elements from .. from+count-1 of row r as f32; `out` has room for a block more on both sides. */
@@ -40,7 +41,7 @@ static const float *widen(const stored *b, int64_t r, int64_t from, int64_t coun
     return out + (r * b->step + from - first * block);
 }
 
-/* Blocks of steps begin and end where blocks of weights do: both are cut by 32 or, when longer, by 256. */
+/* Blocks of k begin and end where blocks of weights do: both are cut by 32 or, when longer, by 256. */
 static void pack_stored_turned(const zm_gemm *g, int64_t k0, int count, int64_t n0, int cols, int width, float *out)
 {
     const stored *b = g->b_ctx;
@@ -50,15 +51,20 @@ static void pack_stored_turned(const zm_gemm *g, int64_t k0, int count, int64_t 
     ZM_ASSERT(count <= DEEP && cols <= WIDE && k0 % block == 0 && count % block == 0);
     for (int j = 0; j < cols; j++)
         row[j] = widen(b, n0 + j, k0, count, wide[j]);
-    g->isa->pack_turned(row, cols, count, width, out);
+    zm_gemm_pack_rows(g, row, count, cols, width, out);
 }
 
 static void pack_stored(const zm_gemm *g, int64_t k0, int count, int64_t n0, int cols, int width, float *out)
 {
-    float wide[WIDE + 2 * AROUND];
+    float wide[ZM_TILE_DEPTH][WIDE + 2 * AROUND];
+    const int depth = g->isa->depth;
     ZM_ASSERT(cols <= WIDE);
-    for (int k = 0; k < count; k++, out += width) {
-        memcpy(out, widen(g->b_ctx, k0 + k, n0, cols, wide), sizeof(float) * (size_t)cols);
+    for (int k = 0; k < count; k += depth, out += width) {
+        const float *row = widen(g->b_ctx, k0 + k, n0, cols, wide[0]);
+        if (depth == 2)
+            g->isa->zip(out, row, k + 1 < count ? widen(g->b_ctx, k0 + k + 1, n0, cols, wide[1]) : NULL, cols);
+        else
+            memcpy(out, row, sizeof(float) * (size_t)cols);
         if (cols < width)
             memset(out + cols, 0, sizeof(float) * (size_t)(width - cols));
     }
@@ -77,13 +83,13 @@ static zm_gemm product_of(const job *j)
     return g;
 }
 
-static zm_status prepare(const zm_tensor *node, void **state, size_t *scratch, zm_error *err)
+static zm_status prepare_on(const zm_gemm_isa *isa, const zm_tensor *node, void **state, size_t *scratch, zm_error *err)
 {
     const zm_tensor *a = node->in[0], *b = node->in[1];
     job *j = calloc(1, sizeof *j);
     if (!j)
         return zm_fail(err, ZM_E_NOMEM, "matmul: out of memory");
-    *j = (job){.isa = zm_gemm_isa_best(), .ta = node->attr.i[0] != 0, .tb = node->attr.i[1] != 0};
+    *j = (job){.isa = isa, .ta = node->attr.i[0] != 0, .tb = node->attr.i[1] != 0};
     j->threads = zm_gemm_threads();
     j->m = zm_dim(node, -2), j->n = zm_dim(node, -1), j->k = zm_dim(a, j->ta ? -2 : -1);
     j->batch = zm_shape_elems(node->shape) / (j->m * j->n);
@@ -95,6 +101,25 @@ static zm_status prepare(const zm_tensor *node, void **state, size_t *scratch, z
     *scratch = j->each * (size_t)(j->apart ? j->threads : 1);
     *state = j;
     return ZM_OK;
+}
+
+static zm_status prepare(const zm_tensor *node, void **state, size_t *scratch, zm_error *err)
+{
+    return prepare_on(zm_gemm_isa_best(), node, state, scratch, err);
+}
+
+static zm_status prepare_bf16(const zm_tensor *node, void **state, size_t *scratch, zm_error *err)
+{
+    return prepare_on(zm_gemm_bf16_best(), node, state, scratch, err);
+}
+
+/* Small sides have little to win, and what has few rows tells of time and modulates every token. */
+static const char *decline_bf16(const zm_tensor *node)
+{
+    const zm_tensor *a = node->in[0], *b = node->in[1];
+    int64_t n = zm_dim(node, -1), k = zm_dim(a, node->attr.i[0] ? -2 : -1);
+    int64_t m = b->shape.rank == 2 ? zm_shape_elems(node->shape) / n : zm_dim(node, -2);
+    return m < SIDE_LEAST || n < SIDE_LEAST || k < SIDE_LEAST ? "a narrow product" : NULL;
 }
 
 static void run_one(const zm_tensor *node, const job *j, int64_t z, char *scratch)
@@ -137,6 +162,15 @@ const zm_kernel zm_gemm_matmul = {
     .op = &zm_op_matmul,
     .name = "gemm_matmul",
     .prepare = prepare,
+    .run = run,
+    .release = free,
+};
+
+const zm_kernel zm_gemm_matmul_bf16 = {
+    .op = &zm_op_matmul,
+    .name = "gemm_matmul_bf16",
+    .decline = decline_bf16,
+    .prepare = prepare_bf16,
     .run = run,
     .release = free,
 };

@@ -1,5 +1,5 @@
 /* Inner loops of matrix products for one vector length; a file includes this after defining ISA_NAME, ISA_TABLE,
- * LANES, ROWS and VECTORS, and is compiled for its instruction set.
+ * LANES, ROWS and VECTORS, and is compiled for its instruction set.  Included after gemm_bf16.h, a step is a pair of bf16.
  * SPDX-License-Identifier: MIT */
 #ifndef ZM_BACKEND_CPU_GEMM_TILE_H
 #define ZM_BACKEND_CPU_GEMM_TILE_H
@@ -9,7 +9,9 @@
 #include "backend/cpu/gemm_act.h"
 #include "backend/cpu/gemm_isa.h"
 
+#ifndef INLINE
 #define INLINE static inline __attribute__((always_inline))
+#endif
 
 INLINE vec load(const float *p)
 {
@@ -20,6 +22,18 @@ INLINE void store(float *p, vec v)
 {
     *(loose_vec *)p = v;
 }
+
+#ifndef DEPTH
+#define DEPTH 1
+/* sums += left times the panel's row */
+INLINE void multiply(const int vectors, vec *sums, const float *left, const vec *right)
+{
+    vec one = *left - (vec){0};
+#pragma GCC unroll 16
+    for (int j = 0; j < vectors; j++)
+        sums[j] += one * right[j];
+}
+#endif
 
 /* The tile's part of c comes from far while its sums are made. */
 INLINE void fetch_tile(const int rows, const int vectors, const zm_tile *t)
@@ -74,12 +88,8 @@ INLINE void tile_by_rows(const int rows, const int vectors, const zm_tile *t)
             for (int j = 0; j < vectors; j++)
                 right[j] = load(b + j * LANES);
 #pragma GCC unroll 16
-            for (int i = 0; i < rows; i++) {
-                vec left = a[i][k] - (vec){0};
-#pragma GCC unroll 16
-                for (int j = 0; j < vectors; j++)
-                    acc[i][j] += left * right[j];
-            }
+            for (int i = 0; i < rows; i++)
+                multiply(vectors, acc[i], a[i] + k, right);
         }
     }
     put_tile(rows, vectors, acc, t);
@@ -102,12 +112,8 @@ INLINE void tile_by_columns(const int rows, const int vectors, const zm_tile *t)
         for (int j = 0; j < vectors; j++)
             right[j] = load(b + j * LANES);
 #pragma GCC unroll 16
-        for (int i = 0; i < rows; i++) {
-            vec left = a[i] - (vec){0};
-#pragma GCC unroll 16
-            for (int j = 0; j < vectors; j++)
-                acc[i][j] += left * right[j];
-        }
+        for (int i = 0; i < rows; i++)
+            multiply(vectors, acc[i], a + i, right);
     }
     put_tile(rows, vectors, acc, t);
 }
@@ -242,9 +248,15 @@ const zm_gemm_isa ISA_TABLE = {
     .rows = ROWS,
     .lanes = LANES,
     .vectors = VECTORS,
+    .depth = DEPTH,
     .tile = tile,
     .pack_turned = pack_turned,
     .finish = finish,
+#if DEPTH == 2
+    .round = round_row,
+    .zip = zip,
+    .zip_columns = zip_columns,
+#endif
 };
 
 #endif

@@ -26,5 +26,6 @@ typedef struct zm_kernel {
 
 extern const zm_kernel *const zm_cpu_kernels[];      /* NULL-terminated, best first for each op */
 extern const zm_kernel *const zm_cpu_int8_kernels[]; /* asked before those where int8 is wanted */
+extern const zm_kernel *const zm_cpu_bf16_kernels[]; /* and where bf16 is */
 
 #endif
