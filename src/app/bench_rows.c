@@ -373,7 +373,8 @@ static zm_status train_step_in(zm_bench *b, zm_precision p, zm_error *err)
                         .eps = 1e-8,
                         .momentum = 0.95,
                         .clip = 1,
-                        .ema = 0.99};
+                        .ema = 0.99,
+                        .bf16 = p == ZM_PRECISION_BF16};
     zm_status s = network_start(&n, err);
     if (!s)
         s = zm_dit_declare(&n.dit, &b->dit, n.p, NULL, err);

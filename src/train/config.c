@@ -121,5 +121,6 @@ zm_opt_options zm_train_optimizer(const zm_train_config *c)
                             .momentum = c->momentum,
                             .weight_decay = c->weight_decay,
                             .clip = c->clip,
-                            .ema = c->ema};
+                            .ema = c->ema,
+                            .bf16 = zm_train_precision(c) == ZM_PRECISION_BF16};
 }

@@ -125,7 +125,7 @@ zm_status zm_opt_new(zm_opt **out, zm_params *p, const zm_opt_options *options, 
             s = zm_fail(err, ZM_E_NOMEM, "out of memory for %zu bytes of optimiser state", floats * 4);
     }
     for (int i = 0; !s && i < o->n_group; i++)
-        s = zm_orthogonal_new(&o->group[i].work, o->group[i].n, o->group[i].rows, o->group[i].columns, err);
+        s = zm_orthogonal_new(&o->group[i].work, o->group[i].n, o->group[i].rows, o->group[i].columns, o->o.bf16, err);
     if (s)
         zm_opt_free(o);
     else

@@ -18,6 +18,7 @@ typedef struct zm_opt_options {
     double weight_decay; /* decoupled, on matrices only */
     double clip;         /* global gradient norm; 0: no clipping */
     double ema;          /* decay of the averaged copy; 0: none */
+    bool bf16;           /* Muon on the CPU: operands of its products are rounded to bf16 */
 } zm_opt_options;
 
 typedef struct zm_opt zm_opt;

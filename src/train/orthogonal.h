@@ -5,13 +5,15 @@
 
 #include "base/error.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 typedef struct zm_orthogonal zm_orthogonal;
 enum { ZM_ORTHOGONAL_STEPS = 5 };
 
-/* Room for `n` matrices of [rows, columns], rows <= columns.  ZM_E_NOMEM. */
-ZM_MUST zm_status zm_orthogonal_new(zm_orthogonal **out, int64_t n, int64_t rows, int64_t columns, zm_error *err);
+/* Room for `n` matrices of [rows, columns], rows <= columns; bf16: as of zm_newton_schulz.  ZM_E_NOMEM. */
+ZM_MUST zm_status zm_orthogonal_new(zm_orthogonal **out, int64_t n, int64_t rows, int64_t columns, bool bf16,
+                                    zm_error *err);
 void zm_orthogonal_free(zm_orthogonal *o);
 /* Where matrix i is written before a run and where its result stands after it: the same place. */
 float *zm_orthogonal_in(zm_orthogonal *o, int64_t i);

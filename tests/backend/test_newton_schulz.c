@@ -42,6 +42,26 @@ static void plain(double *x, int64_t r, int64_t c, int steps)
     free(y);
 }
 
+/* One step in bf16, its operands off by u = 2^-9 of themselves at most, and |X| <= 1: A is off by 2 u, A A by 6 u, what
+ * they are mixed to times X by (2 |b| + 6 |c| + 2 (|b| + |c|)) u.  More steps tell less: the iteration may enlarge it. */
+static void check_bf16(const float *from, int64_t r, int64_t c)
+{
+    float *x = zm_aligned_alloc((size_t)(r * c) * sizeof *x);
+    double *want = malloc((size_t)(r * c) * sizeof *want), error = 0, most = (4 * 4.7750 + 8 * 2.0315) / 512;
+    void *scratch = zm_aligned_alloc(zm_newton_schulz_scratch(r, c, true));
+    for (int64_t i = 0; i < r * c; i++)
+        want[i] = x[i] = from[i];
+    zm_newton_schulz(x, r, c, 1, true, scratch);
+    plain(want, r, c, 1);
+    for (int64_t i = 0; i < r * c; i++)
+        error += ((double)x[i] - want[i]) * ((double)x[i] - want[i]);
+    tap_ok(sqrt(error) <= most, "[%lld,%lld], one step in bf16: %.2g away of %.2g", (long long)r, (long long)c,
+           sqrt(error), most);
+    free(x);
+    free(want);
+    free(scratch);
+}
+
 static void check(zm_rng *rng, int64_t r, int64_t c)
 {
     float *x = zm_aligned_alloc((size_t)(r * c) * sizeof *x);
@@ -52,9 +72,13 @@ static void check(zm_rng *rng, int64_t r, int64_t c)
     }
     for (int64_t i = 0; i < r * c; i++)
         want[i] = x[i] = x[i] / (float)sqrt(norm);
-    void *scratch = zm_aligned_alloc(zm_newton_schulz_scratch(r, c));
-    zm_newton_schulz(x, r, c, 5, scratch);
+    float *from = zm_aligned_alloc((size_t)(r * c) * sizeof *from);
+    memcpy(from, x, (size_t)(r * c) * sizeof *from);
+    void *scratch = zm_aligned_alloc(zm_newton_schulz_scratch(r, c, false));
+    zm_newton_schulz(x, r, c, 5, false, scratch);
     plain(want, r, c, 5);
+    check_bf16(from, r, c);
+    free(from);
     for (int64_t i = 0; i < r * c; i++)
         worst = fmax(worst, fabs((double)x[i] - want[i]));
     tap_ok(worst < 2e-4, "[%lld,%lld]: worst difference %.2g", (long long)r, (long long)c, worst);

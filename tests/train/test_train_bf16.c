@@ -75,7 +75,8 @@ static int train(zm_precision precision, uint64_t seed, double loss[STEPS])
                                     .eps = 1e-8,
                                     .momentum = 0.9,
                                     .clip = 1,
-                                    .ema = 0.9},
+                                    .ema = 0.9,
+                                    .bf16 = precision == ZM_PRECISION_BF16},
                             .precision = precision,
                             .checkpoint_seconds = 1000,
                             .fingerprint = "toy"};

@@ -78,7 +78,7 @@ static void sgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const float
     ZM_ASSERT(s == dnnl_success);
 }
 
-static void finish(float *y, int64_t rows, int64_t n, const float *bias, zm_unary_kind act)
+void zm_dnnl_finish(float *y, int64_t rows, int64_t n, const float *bias, zm_unary_kind act)
 {
     if (!bias && act == ZM_IDENTITY)
         return;
@@ -139,8 +139,8 @@ static void run(const zm_tensor *node, void *state, void *scratch)
     } else {
         sgemm(j->ta, j->tb, j->m, j->n, j->k, a, b, node->data);
     }
-    finish(node->data, j->m, j->n, node->n_in > 2 && node->in[2] ? node->in[2]->data : NULL,
-           (zm_unary_kind)node->attr.i[2]);
+    zm_dnnl_finish(node->data, j->m, j->n, node->n_in > 2 && node->in[2] ? node->in[2]->data : NULL,
+                   (zm_unary_kind)node->attr.i[2]);
 }
 
 const zm_kernel zm_dnnl_gemm = {

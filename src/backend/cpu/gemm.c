@@ -11,7 +11,7 @@ enum {
     BLOCK_STEPS = 256,       /* steps of a block, at most */
     PANEL_STEPS = 96 * 1024, /* of all panels of a block: 384 KiB of a second-level cache */
     AT_ONCE = 8,             /* of k of a plain B, packed for all panels together */
-    SLABS_AT_ONCE = 4,       /* of an A by columns in pairs, rounded together: whole lines of its columns */
+    SLABS_AT_ONCE = 16,      /* of an A by columns in pairs, rounded together: whole lines of its columns */
     ROW_STEPS = 256 + 16,    /* from one rounded row of A to the next; the same places of rows are in several sets */
     SMALL = 1 << 19,         /* multiply-adds below which one thread is enough */
     GATHERED = 8             /* rows of a column taken in one go: two registers of the oldest machine */

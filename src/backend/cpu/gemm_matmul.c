@@ -114,7 +114,7 @@ static zm_status prepare_bf16(const zm_tensor *node, void **state, size_t *scrat
 }
 
 /* Small sides have little to win, and what has few rows tells of time and modulates every token. */
-static const char *decline_bf16(const zm_tensor *node)
+const char *zm_bf16_decline(const zm_tensor *node)
 {
     const zm_tensor *a = node->in[0], *b = node->in[1];
     int64_t n = zm_dim(node, -1), k = zm_dim(a, node->attr.i[0] ? -2 : -1);
@@ -169,7 +169,7 @@ const zm_kernel zm_gemm_matmul = {
 const zm_kernel zm_gemm_matmul_bf16 = {
     .op = &zm_op_matmul,
     .name = "gemm_matmul_bf16",
-    .decline = decline_bf16,
+    .decline = zm_bf16_decline,
     .prepare = prepare_bf16,
     .run = run,
     .release = free,

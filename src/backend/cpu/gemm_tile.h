@@ -33,6 +33,12 @@ INLINE void multiply(const int vectors, vec *sums, const float *left, const vec 
     for (int j = 0; j < vectors; j++)
         sums[j] += one * right[j];
 }
+
+INLINE void fetch_ahead(const int vectors, const float *b)
+{
+    (void)vectors;
+    (void)b;
+}
 #endif
 
 /* The tile's part of c comes from far while its sums are made. */
@@ -87,6 +93,7 @@ INLINE void tile_by_rows(const int rows, const int vectors, const zm_tile *t)
 #pragma GCC unroll 16
             for (int j = 0; j < vectors; j++)
                 right[j] = load(b + j * LANES);
+            fetch_ahead(vectors, b);
 #pragma GCC unroll 16
             for (int i = 0; i < rows; i++)
                 multiply(vectors, acc[i], a[i] + k, right);
@@ -111,6 +118,7 @@ INLINE void tile_by_columns(const int rows, const int vectors, const zm_tile *t)
 #pragma GCC unroll 16
         for (int j = 0; j < vectors; j++)
             right[j] = load(b + j * LANES);
+        fetch_ahead(vectors, b);
 #pragma GCC unroll 16
         for (int i = 0; i < rows; i++)
             multiply(vectors, acc[i], a + i, right);
