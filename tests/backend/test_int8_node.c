@@ -243,6 +243,27 @@ static void check_conv(zm_rng *rng)
     end(&b);
 }
 
+/* Convolutions of 4096 places that Winograd's kernel would take: bytes are faster with VNNI alone. */
+static void check_rule_of_convolutions(zm_rng *rng)
+{
+    for (int64_t rows = 63; rows <= 64; rows++) {
+        bed b = {.g = zm_graph_new()};
+        zm_exec *e = NULL;
+        zm_error err = {0};
+        b.x = zm_input(b.g, ZM_F32, ZM_SHAPE(1, 1, rows, 64, 64), "x");
+        weights(&b, rng, ZM_F32, ZM_SHAPE(64, 64, 1, 3, 3), 64);
+        zm_conv_shape shape = {.stride = {1, 1, 1}, .before = {0, 1, 1}, .after = {0, 1, 1}};
+        b.y = zm_output(b.g, zm_conv(b.g, b.x, b.w, NULL, &shape));
+        zm_exec_options opt = {.precision = ZM_PRECISION_INT8};
+        bool ran = !zm_graph_finish(b.g, &err) && !zm_exec_new(&e, b.g, &opt, &err);
+        const char *name = ran ? zm_exec_kernel(e, b.y->id) : err.text;
+        tap_ok(!strcmp(name, rows < 64 || zm_int8_isa_best()->fours ? "int8_conv" : "winograd"),
+               "%lldx64 places, %s: %s", (long long)rows, zm_int8_isa_best()->name, name);
+        zm_exec_free(e);
+        end(&b);
+    }
+}
+
 /* What the rule leaves to f32, and weights that are not there yet. */
 static void check_rule(void)
 {
@@ -291,5 +312,6 @@ int main(void)
     for (int i = 0; i < 3; i++)
         check_conv(&rng);
     check_rule();
+    check_rule_of_convolutions(&rng);
     return tap_done();
 }

@@ -15,6 +15,7 @@
 #ifndef ZM_BACKEND_CPU_INT8_H
 #define ZM_BACKEND_CPU_INT8_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -46,6 +47,7 @@ typedef struct zm_int8_tile {
 typedef struct zm_int8_isa {
     const char *name;
     int rows, lanes, vectors; /* of a full tile; its width is lanes * vectors */
+    bool fours;               /* an instruction adds up four products */
     void (*tile)(const zm_int8_tile *t);
     /* Widen [*low, *high] to hold x[0..n-1]. */
     void (*range)(const float *x, int64_t n, float *low, float *high);

@@ -1,10 +1,30 @@
 /* Inner loops of products on bytes for one vector length.  A file includes this after defining ISA_NAME, ISA_TABLE, LANES,
- * ROWS, VECTORS and int8_dot.h's two functions for its instruction set; contraction stays off (I2 of int8.h).
+ * ROWS, VECTORS and int8_dot.h's functions for its instruction set; contraction stays off (I2 of int8.h).
  * SPDX-License-Identifier: MIT */
 #ifndef ZM_BACKEND_CPU_INT8_TILE_H
 #define ZM_BACKEND_CPU_INT8_TILE_H
 
 #include <string.h>
+
+#ifdef FOURS
+#define HAS_FOURS true
+#else
+#define HAS_FOURS false
+INLINE void add_step(const int rows, const int vectors, ivec acc[ROWS][VECTORS], const uint8_t *const *a, int64_t k,
+                     const int8_t *b)
+{
+    const int64_t line = (int64_t)vectors * LANES * 4;
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; i++) {
+        left l = left_of(a[i] + k);
+        const int8_t *at = b;
+        KEEP_IN_MEMORY(at);
+#pragma GCC unroll 16
+        for (int j = 0; j < vectors; j++)
+            acc[i][j] = dot_step(acc[i][j], &l, at + j * LANES * 4, line);
+    }
+}
+#endif
 
 /* acc in registers: rows and vectors are constants at every call. */
 INLINE void sums_of(const int rows, const int vectors, ivec acc[ROWS][VECTORS], const zm_int8_tile *t)
@@ -22,15 +42,7 @@ INLINE void sums_of(const int rows, const int vectors, ivec acc[ROWS][VECTORS], 
         for (int i = 0; i < rows; i++)
             a[i] = t->a[s * ZM_INT8_ROWS + i];
         for (int64_t k = 0; k < t->length; k += ZM_INT8_STEP, b += 4 * line)
-#pragma GCC unroll 16
-            for (int i = 0; i < rows; i++) {
-                left l = left_of(a[i] + k);
-                const int8_t *at = b;
-                KEEP_IN_MEMORY(at);
-#pragma GCC unroll 16
-                for (int j = 0; j < vectors; j++)
-                    acc[i][j] = dot_step(acc[i][j], &l, at + j * LANES * 4, line);
-            }
+            add_step(rows, vectors, acc, a, k, b);
     }
 }
 
@@ -159,6 +171,7 @@ const zm_int8_isa ISA_TABLE = {
     .rows = ROWS,
     .lanes = LANES,
     .vectors = VECTORS,
+    .fours = HAS_FOURS,
     .tile = tile,
     .range = range,
     .to_bytes = to_bytes,

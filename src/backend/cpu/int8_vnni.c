@@ -5,30 +5,31 @@
 #define LANES     16
 #define ROWS      8
 #define VECTORS   3
+#define FOURS
 #include <immintrin.h>
 
 #include "backend/cpu/int8_dot.h"
 
-typedef struct left {
-    __m512i four[4];
-} left;
-
-INLINE left left_of(const uint8_t *a)
+/* One instruction multiplies 64 bytes, as many as one load brings: a panel's vectors are read once for all rows (24 sums
+ * and 3 of them fit in 32 registers), or loads would be twice the products. */
+INLINE void add_step(const int rows, const int vectors, ivec acc[ROWS][VECTORS], const uint8_t *const *a, int64_t k,
+                     const int8_t *b)
 {
-    left l;
-    for (int q = 0; q < 4; q++) {
-        int32_t v;
-        __builtin_memcpy(&v, a + 4 * q, 4);
-        l.four[q] = _mm512_set1_epi32(v);
+    for (int q = 0; q < 4; q++, b += vectors * LANES * 4) {
+        __m512i panel[VECTORS];
+#pragma GCC unroll 16
+        for (int j = 0; j < vectors; j++)
+            panel[j] = _mm512_loadu_si512(b + j * LANES * 4);
+#pragma GCC unroll 16
+        for (int i = 0; i < rows; i++) {
+            int32_t four;
+            __builtin_memcpy(&four, a[i] + k + 4 * q, 4);
+            __m512i left = _mm512_set1_epi32(four);
+#pragma GCC unroll 16
+            for (int j = 0; j < vectors; j++)
+                acc[i][j] = (ivec)_mm512_dpbusd_epi32((__m512i)acc[i][j], left, panel[j]);
+        }
     }
-    return l;
-}
-
-INLINE ivec dot_step(ivec acc, const left *l, const int8_t *b, int64_t line)
-{
-    for (int q = 0; q < 4; q++)
-        acc = (ivec)_mm512_dpbusd_epi32((__m512i)acc, l->four[q], _mm512_loadu_si512(b + q * line));
-    return acc;
 }
 
 #include "backend/cpu/int8_tile.h"

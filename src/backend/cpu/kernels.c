@@ -18,7 +18,7 @@ const zm_kernel *const zm_cpu_kernels[] = {
     &zm_gemm_matmul,     &zm_gemm_conv,     &zm_gemm_conv_grad_x, &zm_gemm_conv_grad_w, ZM_SIMD_KERNELS, NULL,
 };
 
-const zm_kernel *const zm_cpu_int8_kernels[] = {&zm_int8_matmul, &zm_int8_conv, NULL};
+const zm_kernel *const zm_cpu_int8_kernels[] = {&zm_int8_matmul, &zm_int8_conv_source, &zm_int8_conv, NULL};
 const zm_kernel *const zm_cpu_bf16_kernels[] = {
 #ifdef ZM_HAVE_DNNL
     &zm_dnnl_gemm_bf16,
