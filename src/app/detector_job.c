@@ -14,6 +14,7 @@
 typedef struct source {
     zm_world_options world;
     uint64_t seed;
+    zm_world_card *card; /* NULL: the CPU draws */
 } source;
 
 zm_detector_config zm_detector_world_config(int level, int width, int height, int frames)
@@ -49,16 +50,12 @@ static float clamp(float v, float lo, float hi)
     return v < lo ? lo : v > hi ? hi : v;
 }
 
-static zm_status clip(void *user, int64_t index, uint8_t *rgb, int *answer, zm_detector_body *bodies, zm_error *err)
+/* What is asked of a clip: answer [ZM_HEADS], bodies [F, ZM_DETECTOR_BODIES], zeros before. */
+static void ask(const source *s, int64_t index, const zm_truth *truth, int *answer, zm_detector_body *bodies)
 {
-    const source *s = user;
     const zm_world_options *w = &s->world;
-    zm_truth *truth = calloc((size_t)w->frames * ZM_WORLD_MAX_BODIES, sizeof *truth);
-    if (!truth)
-        return zm_fail(err, ZM_E_NOMEM, "out of memory for ground truth");
     zm_scene scene;
     zm_scene_sample(&scene, s->seed + (uint64_t)index, w);
-    zm_status st = zm_world_render(&scene, w, rgb, NULL, truth, err);
     answer[ZM_HEAD_GROUND] = scene.ground;
     answer[ZM_HEAD_LIGHT] = scene.light;
     answer[ZM_HEAD_CAMERA] = scene.camera;
@@ -80,7 +77,43 @@ static zm_status clip(void *user, int64_t index, uint8_t *rgb, int *answer, zm_d
                                        .width = t->box_px[2] - t->box_px[0],
                                        .height = t->box_px[3] - t->box_px[1]};
     }
+}
+
+static zm_status clip(void *user, int64_t index, uint8_t *rgb, int *answer, zm_detector_body *bodies, zm_error *err)
+{
+    const source *s = user;
+    zm_truth *truth = calloc((size_t)s->world.frames * ZM_WORLD_MAX_BODIES, sizeof *truth);
+    if (!truth)
+        return zm_fail(err, ZM_E_NOMEM, "out of memory for ground truth");
+    zm_scene scene;
+    zm_scene_sample(&scene, s->seed + (uint64_t)index, &s->world);
+    zm_status st = zm_world_render(&scene, &s->world, rgb, NULL, truth, err);
+    if (!st)
+        ask(s, index, truth, answer, bodies);
     free(truth);
+    return st;
+}
+
+/* The same from the card, some hundred clips at a time. */
+static zm_status clips(void *user, int64_t first, int64_t n, uint8_t *rgb, int *answer, zm_detector_body *bodies,
+                       zm_error *err)
+{
+    enum { AT_ONCE = 256 };
+    const source *s = user;
+    int64_t rows = (int64_t)s->world.frames * ZM_WORLD_MAX_BODIES;
+    int64_t pixels = (int64_t)s->world.width * s->world.height * s->world.frames, most = n < AT_ONCE ? n : AT_ONCE;
+    zm_truth *truth = calloc((size_t)(most * rows), sizeof *truth);
+    uint8_t *ids = malloc((size_t)(most * pixels));
+    zm_status st = truth && ids ? ZM_OK : zm_fail(err, ZM_E_NOMEM, "out of memory for ground truth");
+    for (int64_t at = 0; !st && at < n; at += most) {
+        int64_t now = n - at < most ? n - at : most;
+        st = zm_world_card_clips(s->card, &s->world, s->seed + (uint64_t)(first + at), now, rgb + at * pixels * 3, ids,
+                                 truth, err);
+        for (int64_t i = 0; !st && i < now; i++)
+            ask(s, first + at + i, truth + i * rows, answer + (at + i) * ZM_HEADS, bodies + (at + i) * rows);
+    }
+    free(truth);
+    free(ids);
     return st;
 }
 
@@ -110,7 +143,7 @@ zm_status zm_job_detector(zm_job *job, zm_error *err)
     if (!s)
         zm_detector_start(d);
     /* The measure itself knows every combination, held out or not, and sees the camera move more often. */
-    source train = {.world = job->world.world, .seed = (uint64_t)c->data_seed};
+    source train = {.world = job->world.world, .seed = (uint64_t)c->data_seed, .card = job->card};
     train.world.split = ZM_SPLIT_ANY;
     train.world.camera_share = 0.3f;
     source held = train;
@@ -120,6 +153,7 @@ zm_status zm_job_detector(zm_job *job, zm_error *err)
                                .height = job->height,
                                .frames = job->frames,
                                .clip = clip,
+                               .clips = train.card ? clips : NULL,
                                .mirror = mirror};
     zm_detector_source check = from;
     check.user = &held;

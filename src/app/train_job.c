@@ -28,6 +28,10 @@ static zm_status open_data(zm_job *job, zm_error *err)
                                              .level = (int)c->data_level,
                                              .sustained_share = (float)c->data_sustained},
                                    .seed = (uint64_t)c->data_seed};
+    zm_status s = zm_world_card_new(&job->card, &job->world.world, 0, err);
+    if (s)
+        return s;
+    job->world.card = job->card;
     job->world_held = job->world;
     job->world_held.seed = 77; /* scenes that no training seed reaches */
     job->train = zm_world_source_interface(&job->world);
@@ -73,6 +77,7 @@ zm_status zm_job_open(zm_job *job, zm_error *err)
 void zm_job_close(zm_job *job)
 {
     zm_job_close_folder(job);
+    zm_world_card_free(job->card);
     zm_json_close(&job->model);
     free(job->dir);
     zm_arena_free(job->arena);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "app/common.h"
+#include "app/world_card.h"
 #include "base/mapfile.h"
 #include "media/picture.h"
 #include "media/progress.h"
@@ -15,15 +16,24 @@
 #include "world/world.h"
 
 typedef struct job {
-    const char *dir, *split, *sheet;
+    const char *dir, *split, *sheet, *device;
     int size[2];
     int64_t clips, seed, frames, level, scale;
     double fps;
     bool sustained, quiet;
     zm_world_options world;
+    zm_world_card *card; /* NULL: the CPU draws */
 } job;
 
-enum { SHEET_CLIPS = 24, SHEET_FRAMES = 6 };
+/* CARD_BYTES: of pictures drawn at once where a card draws; one clip may be more. */
+enum { SHEET_CLIPS = 24, SHEET_FRAMES = 6, CARD_BYTES = 64 << 20 };
+
+/* Clips in memory, drawn and not yet written. */
+typedef struct drawn {
+    int64_t room;
+    uint8_t *rgb, *ids; /* [room,F,H,W,3], [room,F,H,W]; ids where a card draws */
+    zm_truth *truth;    /* [room,F,ZM_WORLD_MAX_BODIES] */
+} drawn;
 
 /* Clips kept for a contact sheet. */
 typedef struct sheet {
@@ -97,15 +107,43 @@ static zm_status keep_for_sheet(const job *j, sheet *sh, const uint8_t *rgb, con
     return ZM_OK;
 }
 
-static zm_status one_clip(const job *j, int64_t i, uint8_t *rgb, zm_truth *truth, sheet *sh, zm_error *err)
+static zm_status drawn_new(drawn *d, const job *j, zm_error *err)
 {
     const zm_world_options *w = &j->world;
-    uint64_t seed = (uint64_t)(j->seed + i);
+    size_t clip = (size_t)w->width * (size_t)w->height * (size_t)w->frames;
+    int64_t most = j->card && clip * 3 < CARD_BYTES ? CARD_BYTES / ((int64_t)clip * 3) : 1;
+    *d = (drawn){.room = most < j->clips ? most : j->clips};
+    d->rgb = malloc((size_t)d->room * clip * 3);
+    d->ids = j->card ? malloc((size_t)d->room * clip) : NULL;
+    d->truth = calloc((size_t)d->room * (size_t)w->frames * ZM_WORLD_MAX_BODIES, sizeof *d->truth);
+    if (d->rgb && d->truth && (d->ids || !j->card))
+        return ZM_OK;
+    return zm_fail(err, ZM_E_NOMEM, "no memory for %d frames of %dx%d pixels", w->frames, w->width, w->height);
+}
+
+static void drawn_free(drawn *d)
+{
+    free(d->rgb);
+    free(d->ids);
+    free(d->truth);
+}
+
+/* Clips first .. first+n-1, n <= d->room. */
+static zm_status draw(drawn *d, const job *j, int64_t first, int64_t n, zm_error *err)
+{
+    uint64_t seed = (uint64_t)(j->seed + first);
+    zm_scene scene;
+    if (j->card)
+        return zm_world_card_clips(j->card, &j->world, seed, n, d->rgb, d->ids, d->truth, err);
+    zm_scene_sample(&scene, seed, &j->world);
+    return zm_world_render(&scene, &j->world, d->rgb, NULL, d->truth, err);
+}
+
+static zm_status write_clip(const job *j, uint64_t seed, uint8_t *rgb, const zm_truth *truth, sheet *sh, zm_error *err)
+{
+    const zm_world_options *w = &j->world;
     zm_scene scene;
     zm_scene_sample(&scene, seed, w);
-    zm_status s = zm_world_render(&scene, w, rgb, NULL, truth, err);
-    if (s)
-        return s;
     char name[32], english[ZM_CAPTION_BYTES], chinese[ZM_CAPTION_BYTES], both[2 * ZM_CAPTION_BYTES + 2];
     zm_rng r = zm_rng_init(seed, 0xca97);
     zm_scene_caption(&scene, ZM_LANG_EN, &r, english);
@@ -115,7 +153,7 @@ static zm_status one_clip(const job *j, int64_t i, uint8_t *rgb, zm_truth *truth
     char *facts = zm_scene_json(&scene, english, ZM_LANG_EN, truth, w->frames);
     if (!facts)
         return zm_fail(err, ZM_E_NOMEM, "out of memory for ground truth");
-    s = write_video(j, name, rgb, err);
+    zm_status s = write_video(j, name, rgb, err);
     if (!s)
         s = write_text(j->dir, name, "txt", both, err);
     if (!s)
@@ -153,16 +191,22 @@ static zm_status run(job *j, zm_error *err)
     zm_status s = zm_mkdirs(j->dir, err);
     if (s)
         return s;
-    uint8_t *rgb = malloc((size_t)w->width * (size_t)w->height * 3 * (size_t)w->frames);
-    zm_truth *truth = calloc((size_t)w->frames * ZM_WORLD_MAX_BODIES, sizeof *truth);
+    drawn d = {0};
     sheet *sh = calloc(1, sizeof *sh);
-    if (!rgb || !truth || !sh)
-        s = zm_fail(err, ZM_E_NOMEM, "no memory for %d frames of %dx%d pixels", w->frames, w->width, w->height);
+    s = sh ? zm_world_card_new(&j->card, w, 0, err) : zm_fail(err, ZM_E_NOMEM, "out of memory for a contact sheet");
+    if (!s)
+        s = drawn_new(&d, j, err);
     zm_progress progress;
     zm_progress_start(&progress, j->quiet ? NULL : stderr, "clips", (long)j->clips, false);
     for (int64_t i = 0; !s && i < j->clips; i++) {
-        s = zm_app_stop ? zm_fail(err, ZM_E_INTERRUPTED, "stopped after %" PRId64 " clips", i)
-                        : one_clip(j, i, rgb, truth, sh, err);
+        int64_t frames = i % d.room * w->frames, left = j->clips - i;
+        if (zm_app_stop)
+            s = zm_fail(err, ZM_E_INTERRUPTED, "stopped after %" PRId64 " clips", i);
+        else if (!frames)
+            s = draw(&d, j, i, left < d.room ? left : d.room, err);
+        if (!s)
+            s = write_clip(j, (uint64_t)(j->seed + i), d.rgb + frames * w->width * w->height * 3,
+                           d.truth + frames * ZM_WORLD_MAX_BODIES, sh, err);
         zm_progress_step(&progress, (long)i + 1);
     }
     zm_progress_end(&progress, (long)j->clips);
@@ -171,8 +215,8 @@ static zm_status run(job *j, zm_error *err)
     for (size_t i = 0; sh && i < sh->n; i++)
         for (int k = 0; k < SHEET_FRAMES; k++)
             zm_frame_release(&sh->frame[i][k]);
-    free(rgb);
-    free(truth);
+    drawn_free(&d);
+    zm_world_card_free(j->card);
     free(sh);
     return s;
 }
@@ -196,6 +240,7 @@ int zm_cmd_world(int argc, char **argv)
         {"--scale", 0, ZM_ARG_INT, &j.scale, 1, 16, "N", "enlarge the written video [1]"},
         {"--sustained", 0, ZM_ARG_FLAG, &j.sustained, 0, 0, NULL, "scenes that still move after a minute"},
         {"--sheet", 0, ZM_ARG_STR, &j.sheet, 0, 0, "FILE.png", "also a contact sheet of the first clips"},
+        ZM_ARG_DEVICE(&j.device),
         {"--quiet", 0, ZM_ARG_FLAG, &j.quiet, 0, 0, NULL, "no progress"},
     };
     int n = zm_args_parse(argc, argv, args, sizeof args / sizeof *args, words, 1, usage, help);
@@ -205,6 +250,9 @@ int zm_cmd_world(int argc, char **argv)
         fprintf(stderr, "zouma world: where to?  usage: zouma world %s\n", usage);
         return 2;
     }
+    int status = zm_app_device("world", j.device, ZM_APP_CLIPS);
+    if (status)
+        return status;
     j.dir = words[0];
     zm_app_catch_signals();
     zm_error err = {0};

@@ -13,7 +13,19 @@ static zm_status clip(void *user, int64_t index, uint8_t *rgb, uint8_t *mask, zm
     zm_status st = zm_world_render(&scene, &s->world, rgb, mask, NULL, err);
     size_t n = (size_t)s->world.width * (size_t)s->world.height * (size_t)s->world.frames;
     for (size_t i = 0; i < n; i++)
-        mask[i] = mask[i] != 0 && mask[i] != 255;
+        mask[i] = mask[i] != 0 && mask[i] != ZM_DRAW_SCENERY;
+    return st;
+}
+
+static zm_status clips(void *user, int64_t first, int64_t n, uint8_t *rgb, uint8_t *mask, zm_error *err)
+{
+    const zm_world_source *s = user;
+    int64_t frames = n * s->world.frames, pixels = (int64_t)s->world.width * s->world.height;
+    zm_status st = zm_world_card_clips(s->card, &s->world, s->seed + (uint64_t)first, n, rgb, mask, NULL, err);
+#pragma omp parallel for
+    for (int64_t f = 0; f < frames; f++)
+        for (int64_t i = f * pixels; i < (f + 1) * pixels; i++)
+            mask[i] = mask[i] != 0 && mask[i] != ZM_DRAW_SCENERY;
     return st;
 }
 
@@ -38,5 +50,6 @@ zm_clip_source zm_world_source_interface(zm_world_source *s)
                             .height = s->world.height,
                             .frames = s->world.frames,
                             .clip = clip,
+                            .clips = s->card ? clips : NULL,
                             .caption = caption};
 }

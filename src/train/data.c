@@ -7,6 +7,24 @@
 
 #include "base/arena.h"
 
+/* Clip by clip, side by side. */
+static zm_status fill_each(zm_pool *out, const zm_clip_source *source, int64_t first, zm_error *err)
+{
+    size_t pixels = (size_t)source->width * (size_t)source->height * (size_t)source->frames;
+    zm_error first_error = {0};
+#pragma omp parallel for schedule(dynamic)
+    for (int64_t i = 0; i < out->n; i++) {
+        zm_error e = {0};
+        if (source->clip(source->user, first + i, out->rgb + (size_t)i * pixels * 3, out->mask + (size_t)i * pixels,
+                         &e)) {
+#pragma omp critical(zm_pool_error)
+            if (!first_error.code)
+                first_error = e;
+        }
+    }
+    return first_error.code ? zm_fail(err, first_error.code, "%s", first_error.text) : ZM_OK;
+}
+
 zm_status zm_pool_fill(zm_pool *out, const zm_clip_source *source, int64_t first, int64_t n, zm_error *err)
 {
     *out = (zm_pool){.n = n, .width = source->width, .height = source->height, .frames = source->frames};
@@ -20,21 +38,11 @@ zm_status zm_pool_fill(zm_pool *out, const zm_clip_source *source, int64_t first
         return zm_fail(err, ZM_E_NOMEM, "no memory for %" PRId64 " clips of %d x %d pixels and %d frames", n,
                        source->width, source->height, source->frames);
     }
-    zm_error first_error = {0};
-#pragma omp parallel for schedule(dynamic)
-    for (int64_t i = 0; i < n; i++) {
-        zm_error e = {0};
-        if (source->clip(source->user, first + i, out->rgb + (size_t)i * pixels * 3, out->mask + (size_t)i * pixels,
-                         &e)) {
-#pragma omp critical(zm_pool_error)
-            if (!first_error.code)
-                first_error = e;
-        }
-    }
-    if (!first_error.code)
-        return ZM_OK;
-    zm_pool_release(out);
-    return zm_fail(err, first_error.code, "%s", first_error.text);
+    zm_status s = source->clips ? source->clips(source->user, first, n, out->rgb, out->mask, err)
+                                : fill_each(out, source, first, err);
+    if (s)
+        zm_pool_release(out);
+    return s;
 }
 
 void zm_pool_release(zm_pool *p)

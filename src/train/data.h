@@ -16,6 +16,8 @@ typedef struct zm_clip_source {
     int width, height, frames; /* pixels; frames is 4n+1 */
     /* rgb [F,H,W,3]; mask [F,H,W], 1 where a body is (what the losses weigh up), zeros when not known. */
     zm_status (*clip)(void *user, int64_t index, uint8_t *rgb, uint8_t *mask, zm_error *err);
+    /* Clips first .. first+n-1 at once, [n] of the above, by who is better at many; NULL: `clip` one by one. */
+    zm_status (*clips)(void *user, int64_t first, int64_t n, uint8_t *rgb, uint8_t *mask, zm_error *err);
     /* Caption number k (0, 1, ...) of a clip, NUL-terminated UTF-8. */
     zm_status (*caption)(void *user, int64_t index, int k, char out[ZM_CAPTION_MAX], zm_error *err);
 } zm_clip_source;

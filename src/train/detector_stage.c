@@ -62,6 +62,8 @@ static zm_status pool_fill(pool *p, const zm_detector_source *s, int64_t n, zm_e
     p->bodies = calloc((size_t)n, rows * sizeof *p->bodies);
     if (!p->rgb || !p->answer || !p->bodies)
         return zm_fail(err, ZM_E_NOMEM, "no memory for %lld clips", (long long)n);
+    if (s->clips)
+        return s->clips(s->user, 0, n, p->rgb, p->answer, p->bodies, err);
     zm_error first = {0};
 #pragma omp parallel for schedule(dynamic)
     for (int64_t i = 0; i < n; i++) {

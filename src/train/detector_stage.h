@@ -21,6 +21,9 @@ typedef struct zm_detector_source {
     int width, height, frames;
     /* rgb [F,H,W,3]; answer [ZM_HEADS]; bodies [F, ZM_DETECTOR_BODIES]. */
     zm_status (*clip)(void *user, int64_t index, uint8_t *rgb, int *answer, zm_detector_body *bodies, zm_error *err);
+    /* Clips first .. first+n-1 at once, [n] of the above, by who is better at many; NULL: `clip` one by one. */
+    zm_status (*clips)(void *user, int64_t first, int64_t n, uint8_t *rgb, int *answer, zm_detector_body *bodies,
+                       zm_error *err);
     /* The answers of the clip seen in a mirror (left is right). */
     void (*mirror)(void *user, int *answer);
 } zm_detector_source;

@@ -1,16 +1,9 @@
-/* One frame: bodies, their shadows and reflections over a backdrop.
+/* A frame drawn by the CPU, box by box: what the card's kernel does pixel by pixel.
  * SPDX-License-Identifier: MIT */
 #ifndef ZM_WORLD_DRAW_H
 #define ZM_WORLD_DRAW_H
 
-#include "world/backdrop.h"
-#include "world/solid.h"
-
-enum { ZM_DRAW_MAX_SOLIDS = ZM_WORLD_MAX_BODIES + 1 };
-
-typedef struct zm_footprint {
-    long whole; /* pixels the solid covers alone, inside and outside of the picture */
-} zm_footprint;
+#include "draw/backdrop.h"
 
 /* Work space for frames of one size. */
 typedef struct zm_canvas {
@@ -25,10 +18,12 @@ typedef struct zm_canvas {
 bool zm_canvas_init(zm_canvas *c, int width, int height);
 void zm_canvas_release(zm_canvas *c);
 
-/* Draw solids[n] over c->backdrop into c->colour and c->ids; whole[n] gets what each would cover alone. */
-void zm_render_frame(zm_canvas *c, const zm_view *v, const zm_light *l, const zm_solid *solids, int n,
-                     zm_footprint *whole);
-/* c->colour -> sRGB bytes [H, W, 3], bright parts rolled off softly. */
-void zm_canvas_encode(const zm_canvas *c, uint8_t *rgb);
+/* Fill c->backdrop, which frames of one camera, light and ground share. */
+void zm_canvas_backdrop(zm_canvas *c, const zm_draw_set *st);
+/* Draw the solids over c->backdrop into c->colour and c->ids; whole [n] gets the pixels that each would cover alone,
+ * inside and outside of the picture. */
+void zm_canvas_draw(zm_canvas *c, const zm_draw_set *st, int32_t *whole);
+/* c->colour -> sRGB bytes [H, W, 3]. */
+void zm_canvas_encode(const zm_canvas *c, const zm_palette *palette, uint8_t *rgb);
 
 #endif

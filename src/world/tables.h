@@ -3,6 +3,7 @@
 #ifndef ZM_WORLD_TABLES_H
 #define ZM_WORLD_TABLES_H
 
+#include "draw/frame.h"
 #include "world/things.h"
 #include "world/world.h"
 
@@ -32,7 +33,5 @@ static inline bool zm_kind_is_round(zm_kind k)
 {
     return k == KIND_BALL || k == KIND_FRUIT;
 }
-
-enum { GROUND_GRASS, GROUND_WOOD, GROUND_SNOW, GROUND_TILES, GROUND_SAND, GROUND_ICE, GROUND_COUNT };
 
 #endif

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/rng.h"
+#include "draw/frame.h"
 
 /* Units: metres and seconds, x to the right, y up, bodies move in the plane z = 0 parallel to the screen.  With the
  * camera at rest the picture is ZM_WORLD_WIDTH_M wide in that plane, so a body falls with
@@ -141,9 +142,14 @@ typedef struct zm_truth {
 #define ZM_TOUCH_GROUND (1u << 30)
 #define ZM_TOUCH_PROP   (1u << 29)
 
+/* Whether clips of these options can be.  ZM_E_USAGE: size, length or frame rate out of range; ZM_E_UNSUPPORTED: a build
+ * without physics. */
+ZM_MUST zm_status zm_world_check(const zm_world_options *opt, zm_error *err);
+
 /* A running world, for streams of any length.  One thread at a time; different worlds in different threads. */
 typedef struct zm_world zm_world;
-/* ZM_E_USAGE: size or frame rate out of range; ZM_E_UNSUPPORTED: a build without physics; ZM_E_NOMEM.  On failure *out is NULL. */
+/* ZM_E_USAGE: an option or a field of the scene out of range; ZM_E_UNSUPPORTED: a build without physics; ZM_E_NOMEM.  On
+ * failure *out is NULL. */
 ZM_MUST zm_status zm_world_open(zm_world **out, const zm_scene *s, const zm_world_options *opt, zm_error *err);
 void zm_world_close(zm_world **w);
 /* Draw the next frame (the first call draws time 0).
@@ -155,6 +161,16 @@ void zm_world_frame(zm_world *w, uint8_t *rgb, uint8_t *ids, zm_truth *truth);
  * zm_world_open. */
 ZM_MUST zm_status zm_world_render(const zm_scene *s, const zm_world_options *opt, uint8_t *rgb, uint8_t *ids,
                                   zm_truth *truth, zm_error *err);
+
+/* The same clip for another hand to draw (draw/pixel.h, zm_world_art): frame [F]; truth as above, but that box_px and
+ * visible are zero until zm_truth_see.  Errors as zm_world_open. */
+ZM_MUST zm_status zm_world_describe(const zm_scene *s, const zm_world_options *opt, zm_still *frame, zm_truth *truth,
+                                    zm_error *err);
+/* What a drawn frame shows of its bodies into truth [ZM_WORLD_MAX_BODIES]: ids [H, W]; whole [n_body], pixels that each
+ * body covers alone, inside and outside of the picture. */
+void zm_truth_see(zm_truth *truth, int n_body, int width, int height, const uint8_t *ids, const int32_t *whole);
+/* Drawings and tables that all frames share; they stay. */
+zm_draw_art zm_world_art(void);
 
 /* A caption sampled from the grammar, terse to dense; says only what is so.  At most ZM_CAPTION_BYTES with its NUL.
  * r advances: call again for a paraphrase. */

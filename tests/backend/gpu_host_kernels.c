@@ -4,6 +4,7 @@
 
 #include "backend/cuda/attention.cu"
 #include "backend/cuda/conv.cu"
+#include "backend/cuda/draw.cu"
 #include "backend/cuda/elementwise.cu"
 #include "backend/cuda/flash.cu"
 #include "backend/cuda/fp8.cu"

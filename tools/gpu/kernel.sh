@@ -13,6 +13,8 @@ for arch in $(echo "$archs" | tr ',' ' '); do
 done
 first=${archs%%,*}
 set -- "$@" -gencode "arch=compute_$first,code=compute_$first"
+# A frame is drawn like the CPU's: the same bytes, which contraction would change here and there.
+[ "$name" != draw ] || set -- "$@" --fmad=false
 [ -z "$dep" ] || set -- "$@" -MD -MF "$dep" -MT "$out"
 "$nvcc" -fatbin -std=c++17 -O3 --threads 2 -Werror all-warnings -I "$root/src" "$@" -o "$out.fatbin" "$src"
 # shellcheck disable=SC2086

@@ -12,7 +12,8 @@
 
 #include "base/log.h"
 
-#define FILES(X)     X(attention) X(conv) X(elementwise) X(flash) X(fp8) X(layout) X(lookup) X(norm) X(optim) X(product)
+#define FILES(X)                                                                                                       \
+    X(attention) X(conv) X(draw) X(elementwise) X(flash) X(fp8) X(layout) X(lookup) X(norm) X(optim) X(product)
 #define FATBIN(name) extern const char zm_cuda_fatbin_##name[];
 FILES(FATBIN)
 #undef FATBIN

@@ -54,7 +54,9 @@
     X(zm_gpu_momentum, 0)                                                                                              \
     X(zm_gpu_unit, 0)                                                                                                  \
     X(zm_gpu_axpby, 0)                                                                                                 \
-    X(zm_gpu_sum_squares, 256)
+    X(zm_gpu_sum_squares, 256)                                                                                         \
+    X(zm_gpu_draw, 0)                                                                                                  \
+    X(zm_gpu_footprint, 256)
 
 typedef enum {
 #define ZM_GPU_KERNEL_ENUM(name, threads) ZM_K_##name,
