@@ -51,7 +51,9 @@ check "the same for people" "$zouma" info "$dir/model"
 refuses "a file that is not there" 1 "nothing.gguf" "" "$zouma" info "$dir/nothing.gguf"
 
 check "timings" into_json "$zouma" bench text-encode vae-decode train --batch 2 --sizes "$dir/sizes.json" --seconds 0.01 --json
-json "a row for each, in units of the measured peak" "[(r['name'], r['dtype']) for r in j['rows']] == [('vae-decode', 'f32'), ('vae-decode', 'int8'), ('text-encode', 'f32'), ('train-step', 'f32')] and all(r['ms'] > 0 and r['gflops'] > 0 and abs(r['peak_share'] - r['gflops'] / j['peak_gflops']) < 1e-3 * r['peak_share'] for r in j['rows'])"
+json "a row for each, in units of the measured peak" "[(r['name'], r['dtype']) for r in j['rows']] in ([('vae-decode', 'f32'), ('vae-decode', 'int8'), ('text-encode', 'f32'), ('train-step', 'f32')] + more for more in ([], [('train-step', 'bf16')])) and all(r['ms'] > 0 and r['gflops'] > 0 and abs(r['peak_share'] - r['gflops'] / j['peak_gflops']) < 1e-3 * r['peak_share'] for r in j['rows'])"
+check "timings in bf16" into_json "$zouma" bench train --precision bf16 --batch 2 --sizes "$dir/sizes.json" --seconds 0.01 --json
+json "stand beside those in f32" "[(r['name'], r['dtype']) for r in j['rows']] == [('train-step', 'f32'), ('train-step', 'bf16')]"
 refuses "an unknown timing" 2 "nonsense" "" "$zouma" bench nonsense
 check "films are looked at, clip after clip" into_json "$zouma" eval "$dir/model" --films 1 --seconds 3 --steps 1 --quiet --json
 json "in its first clip all its bodies are there" "len(j['clips']) > 1 and all(j['clips'][0][k]['kept'] in (None, 100) for k in ('model', 'ceiling'))"

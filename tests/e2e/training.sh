@@ -20,6 +20,9 @@ check "it is trained on to look back only" "$zouma" train "$dir/dit.yaml" --quie
 check "info says so" sh -c "'$zouma' info '$dir/causal-model' |
     grep -q 'looks back only: blocks of 1 latent frame, a window of 2 blocks, a sink of 1'"
 check "it makes a clip" generate "$dir/causal-model"
+check "it is trained on with products in bf16" "$zouma" train "$dir/dit.yaml" --quiet --set "out=$dir/causal-model" \
+    "start=$dir/world-model" train.precision=bf16
+check "and makes a clip with them" "$zouma" generate -m "$dir/causal-model" -o "$dir/bf16.gif" "a red ball" --precision bf16 --quiet
 check "a converted file knows it too" sh -c "'$zouma' convert '$dir/causal-model/dit.gguf' '$dir/causal.gguf' --type q8_0 &&
     '$zouma' info '$dir/causal.gguf' --json | grep -q '\"causal\"'"
 refuses "it makes no loop, and says why" 2 "no frame of it sees a later one" "" \
