@@ -10,25 +10,18 @@
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
-#ifdef _OPENMP
-#include <omp.h>
-#endif
 
-#include "app/common.h"
+#include "app/clip_options.h"
 #include "app/explain_page.h"
 #include "base/clock.h"
 #include "media/progress.h"
 #include "media/writer.h"
 
 typedef struct options {
-    const char *prompt, *model, *out, *negative, *solver, *memory, *device;
-    int size[2];
-    int64_t frames, steps, seed, threads, pictures;
-    double fps, guidance, shift;
-    zm_model_files files;
-    zm_precision in; /* of the device */
+    zm_clip_options clip;
+    const char *prompt, *out;
+    int64_t frames, pictures;
     bool json, quiet;
-    size_t limit; /* bytes of --memory; 0: what the system can spare */
 } options;
 
 enum { CLIP_BYTES_MAX = 256 << 20, EXACT_BYTES_MAX = 4 << 20 };
@@ -46,6 +39,8 @@ typedef struct job {
     char *clip_path; /* while it is written; NULL: none is */
     char number[8][32];
     int numbers;
+    zm_image image;
+    float *pixels; /* of image */
 } job;
 
 /* ---- while it runs ---- */
@@ -147,11 +142,15 @@ static void tell_command(job *j)
     snprintf(size, sizeof *j->number, "%dx%d", r->width, r->height);
     snprintf(seed, sizeof *j->number, "%" PRIu64, r->seed);
     word(j, NULL, o->prompt);
-    word(j, "--model", o->model);
-    word(j, "--text-encoder", o->files.text_encoder);
-    word(j, "--vae", o->files.vae);
-    word(j, "--low-noise", o->files.low_noise);
-    word(j, "--tokenizer", o->files.tokenizer);
+    word(j, "--model", o->clip.model);
+    word(j, "--text-encoder", o->clip.files.text_encoder);
+    word(j, "--vae", o->clip.files.vae);
+    word(j, "--image-encoder", o->clip.files.image_encoder);
+    word(j, "--low-noise", o->clip.files.low_noise);
+    word(j, "--tokenizer", o->clip.files.tokenizer);
+    for (int i = 0; i < o->clip.loras.n; i++)
+        word(j, "--lora", o->clip.loras.at[i]);
+    word(j, "--image", o->clip.image);
     word(j, "--size", size);
     number(j, "--frames", r->frames);
     number(j, "--fps", r->fps);
@@ -162,7 +161,8 @@ static void tell_command(job *j)
     word(j, "--solver", r->solver);
     if (*r->negative)
         word(j, "--negative", r->negative);
-    word(j, "--device", o->device);
+    word(j, "--precision", o->clip.precision);
+    word(j, "--device", o->clip.device);
 }
 
 static zm_status write_page(job *j, zm_error *err)
@@ -206,19 +206,11 @@ static void print_done(const job *j, double seconds)
 static zm_status explain(job *j, zm_error *err)
 {
     const options *o = j->o;
-    zm_request r = {.prompt = o->prompt,
-                    .negative = o->negative,
-                    .width = o->size[0],
-                    .height = o->size[1],
-                    .frames = (int)o->frames,
-                    .fps = o->fps,
-                    .steps = (int)o->steps,
-                    .guidance = o->guidance,
-                    .shift = o->shift,
-                    .solver = o->solver,
-                    .precision = o->in,
-                    .seed = (uint64_t)o->seed};
-    zm_explain_options how = {.memory = o->limit, .views = (int)o->pictures};
+    zm_request r = zm_clip_options_request(&o->clip);
+    r.prompt = o->prompt;
+    r.frames = (int)o->frames;
+    r.first = j->image.rgb ? &j->image : NULL;
+    zm_explain_options how = {.memory = o->clip.limit, .views = (int)o->pictures};
     zm_watch w = {.user = j,
                   .phase = on_phase,
                   .step = on_step,
@@ -238,6 +230,7 @@ static void job_release(job *j)
         unlink(j->clip_path);
     free(j->clip_path);
     free(j->page.clip);
+    free(j->pixels);
     zm_explanation_release(&j->x);
     zm_model_close(j->m);
     zm_save_abandon(&j->save);
@@ -247,7 +240,9 @@ static zm_status run_on(const options *o, const char *model, zm_error *err)
 {
     job j = {.o = o};
     double start = zm_now();
-    zm_status s = zm_model_open_with(&j.m, model, &o->files, err);
+    zm_status s = o->clip.image ? zm_image_read(&j.image, &j.pixels, o->clip.image, err) : ZM_OK;
+    if (!s)
+        s = zm_clip_options_open(&j.m, &o->clip, model, err);
     if (!s)
         s = zm_save_open(&j.save, o->out, err); /* a folder that is not there is found before the work */
     if (!s)
@@ -272,38 +267,20 @@ static bool ends_in(const char *text, const char *end)
 static int run(options *o)
 {
     zm_error err = {0};
-    if (!o->prompt[strspn(o->prompt, " \t\r\n")]) {
-        fprintf(
-            stderr,
-            "zouma explain: the prompt is empty; say what the video should show, for example \"a red ball bounces on the grass\"\n");
+    if (!zm_clip_options_prompt("explain", o->prompt))
         return 2;
-    }
     if (!ends_in(o->out, ".html") && !ends_in(o->out, ".htm")) {
         fprintf(stderr, "zouma explain: %s is no page; its name must end in .html\n", o->out);
         return 2;
     }
-    if (o->memory && !zm_memory_parse(&o->limit, o->memory)) {
-        fprintf(stderr, "zouma explain: --memory %s is not a size; 8G and 512M are\n", o->memory);
-        return 2;
-    }
-    int wrong = zm_app_device("explain", o->device, ZM_APP_CLIPS);
-    if (!wrong)
-        wrong = zm_app_precision("explain", NULL, o->device, &o->in);
+    int wrong = zm_clip_options_check("explain", &o->clip);
     if (wrong)
         return wrong;
-#ifdef _OPENMP
-    if (o->threads)
-        omp_set_num_threads((int)o->threads);
-#endif
-    char *model = o->model ? strdup(o->model) : zm_model_bundled();
-    if (!model) {
-        fprintf(
-            stderr,
-            "zouma explain: the bundled model is not beside the program; give one with -m DIR or set ZOUMA_MODEL\n");
+    char *model = zm_clip_options_model("explain", &o->clip);
+    if (!model)
         return 1;
-    }
-    if (o->seed < 0)
-        o->seed = zm_app_seed();
+    if (o->clip.seed < 0)
+        o->clip.seed = zm_app_seed();
     zm_app_catch_signals();
     zm_status s = run_on(o, model, &err);
     free(model);
@@ -317,31 +294,16 @@ int zm_cmd_explain(int argc, char **argv)
    help[] =
         "Write one page that shows how this very clip comes to be: tokens, noise levels, the picture at each step,\n"
         "which region attends to which word, guidance, and the cost of each part.  English and Chinese.";
-    options o = {.out = "page.html", .seed = -1};
+    options o = {.out = "page.html", .clip.seed = -1};
     const char *words[1];
     const zm_arg args[] = {
         {"--output", 'o', ZM_ARG_STR, &o.out, 0, 0, "FILE", "the page [page.html]"},
-        {"--model", 'm', ZM_ARG_STR, &o.model, 0, 0, "MODEL",
-         "model directory, or one file of a transformer [the bundled one]"},
-        {"--text-encoder", 0, ZM_ARG_STR, &o.files.text_encoder, 0, 0, "FILE", "this one instead of the model's"},
-        {"--vae", 0, ZM_ARG_STR, &o.files.vae, 0, 0, "FILE", "video autoencoder"},
-        {"--low-noise", 0, ZM_ARG_STR, &o.files.low_noise, 0, 0, "FILE", "second expert of a Wan 2.2 A14B model"},
-        {"--tokenizer", 0, ZM_ARG_STR, &o.files.tokenizer, 0, 0, "FILE", "tokenizer.json or spiece.model"},
-        {"--size", 0, ZM_ARG_SIZE, o.size, 0, 0, "WxH", "pixels [the model's own]"},
+        ZM_CLIP_MODEL_ARGS(&o.clip),
         {"--frames", 0, ZM_ARG_INT, &o.frames, 1, 4097, "N", "frames, at most what the model makes at once [its own]"},
-        {"--fps", 0, ZM_ARG_FLOAT, &o.fps, 0.1, 240, "N", "frames per second"},
-        {"--steps", 0, ZM_ARG_INT, &o.steps, 1, 1000, "N", "denoising steps"},
-        {"--guidance", 0, ZM_ARG_FLOAT, &o.guidance, 0.01, 100, "G", "how strictly to follow the prompt; 1: none"},
-        {"--negative", 0, ZM_ARG_STR, &o.negative, 0, 0, "TEXT", "what to steer away from"},
-        {"--seed", 0, ZM_ARG_INT, &o.seed, 0, 9e15, "N", "same seed, same clip [a new one each time]"},
-        {"--solver", 0, ZM_ARG_STR, &o.solver, 0, 0, "NAME", "unipc, dpmpp or euler"},
-        {"--shift", 0, ZM_ARG_FLOAT, &o.shift, 0.01, 1000, "S", "of the noise schedule"},
+        ZM_CLIP_ARGS(&o.clip),
         {"--pictures", 0, ZM_ARG_INT, &o.pictures, 1, 100, "N",
          "steps whose predictions are decoded [all up to 24; 5 where the model does not stay in memory]"},
-        {"--memory", 0, ZM_ARG_STR, &o.memory, 0, 0, "SIZE",
-         "stay under 8G, 512M ... while the clip is made [what is free]"},
-        {"--threads", 0, ZM_ARG_INT, &o.threads, 1, 1024, "N", "processor threads [all]"},
-        ZM_ARG_DEVICE(&o.device),
+        ZM_CLIP_RUN_ARGS(&o.clip),
         {"--json", 0, ZM_ARG_FLAG, &o.json, 0, 0, NULL, "print one JSON object with path, seed and every setting"},
         {"--quiet", 0, ZM_ARG_FLAG, &o.quiet, 0, 0, NULL, "no progress"},
     };

@@ -9,13 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#ifdef _OPENMP
-#include <omp.h>
-#endif
 
-#include "app/common.h"
-#include "base/clock.h"
+#include "app/clip_options.h"
 #include "app/show.h"
+#include "base/clock.h"
 #include "base/mapfile.h"
 #include "media/reader.h"
 #include "pipeline/memory.h"
@@ -24,21 +21,14 @@
 #include "pipeline/storyboard.h"
 
 typedef struct options {
-    const char *prompt, *model, *out, *negative, *solver, *quality, *precision, *memory, *device;
-    int size[2];
-    int64_t frames, window, steps, seed, threads, scale;
-    double seconds, fps, guidance, shift;
-    const char *image, *last, *extend, *join, *video, *storyboard;
-    zm_model_files files;
+    zm_clip_options clip;
+    const char *prompt, *out, *quality, *last, *extend, *join, *video, *storyboard, *interval;
+    int64_t frames, window, scale;
+    double seconds, strength;
     zm_arg_list masks;
-    double strength;
-    zm_arg_list loras;
-    zm_precision in; /* precision */
-    const char *interval;
     double guided[2]; /* of `interval` */
     double save_every;
     bool backward, loop, preview, json, quiet, resume, keep_latents;
-    size_t limit; /* bytes of --memory; 0: what the system can spare */
 } options;
 
 /* What is opened for a run. */
@@ -67,9 +57,9 @@ static void print_json(const job *j, const zm_film_about *a, const zm_writer_opt
         (json_int_t)r->seed, "seconds", seconds, "peak_rss_bytes", (json_int_t)zm_peak_rss_bytes());
     json_t *more =
         json_pack("{s:I, s:i, s:s?, s:s?, s:s?, s:s?, s:s?, s:b, s:s?, s:s, s:[ff]}", "made_frames",
-                  (json_int_t)a->made, "windows", a->windows, "image", o->image, "last", o->last, "extend", o->extend,
-                  "join", o->join, "video", o->video, "backward", o->backward, "storyboard", o->storyboard, "precision",
-                  zm_precision_name(r->precision), "guidance_interval", r->guidance_from, r->guidance_to);
+                  (json_int_t)a->made, "windows", a->windows, "image", o->clip.image, "last", o->last, "extend",
+                  o->extend, "join", o->join, "video", o->video, "backward", o->backward, "storyboard", o->storyboard,
+                  "precision", zm_precision_name(r->precision), "guidance_interval", r->guidance_from, r->guidance_to);
     if (more && o->video)
         json_object_set_new(more, "strength", json_real(zm_film_strength(j->film)));
     char *text = out && more && !json_object_update(out, more) ? json_dumps(out, JSON_REAL_PRECISION(9)) : NULL;
@@ -116,25 +106,6 @@ static zm_status prepare_file(const options *o, const zm_film_about *a, zm_write
     return s;
 }
 
-static zm_status add_loras(const options *o, zm_model *m, zm_error *err)
-{
-    zm_status s = ZM_OK;
-    for (int i = 0; !s && i < o->loras.n; i++) {
-        char path[4096], *colon, *end;
-        snprintf(path, sizeof path, "%s", o->loras.at[i]);
-        double strength = 1;
-        if ((colon = strrchr(path, ':')) && colon[1]) {
-            double x = strtod(colon + 1, &end);
-            if (!*end && isfinite(x)) {
-                strength = x;
-                *colon = 0;
-            }
-        }
-        s = zm_model_add_lora(m, path, (float)strength, err);
-    }
-    return s;
-}
-
 /* A mask is frames A-B, or else a picture; one of each may be given. */
 static zm_status read_mask(job *j, const char *told, zm_error *err)
 {
@@ -167,8 +138,8 @@ static zm_status read_inputs(job *j, zm_error *err)
 {
     const options *o = j->o;
     zm_status s = ZM_OK;
-    if (o->image)
-        s = zm_image_read(&j->image[0], &j->pixels[0], o->image, err);
+    if (o->clip.image)
+        s = zm_image_read(&j->image[0], &j->pixels[0], o->clip.image, err);
     if (!s && o->last)
         s = zm_image_read(&j->image[1], &j->pixels[1], o->last, err);
     for (int i = 0; !s && i < o->masks.n; i++)
@@ -185,8 +156,8 @@ static zm_status rate(const job *j, double *fps, zm_error *err)
     const options *o = j->o;
     const char *path = o->video ? o->video : o->extend;
     zm_source s;
-    *fps = o->fps > 0 ? o->fps : j->m->config.video.fps;
-    if (!path || o->fps > 0)
+    *fps = o->clip.fps > 0 ? o->clip.fps : j->m->config.video.fps;
+    if (!path || o->clip.fps > 0)
         return ZM_OK;
     zm_status st = zm_source_open(&s, path, err);
     if (!st && s.fps > 0)
@@ -209,25 +180,17 @@ static zm_status prepare(job *j, zm_error *err)
     if (s)
         return s;
     zm_film_request *r = &j->r;
-    r->clip = (zm_request){.prompt = o->prompt,
-                           .negative = o->negative,
-                           .width = o->size[0],
-                           .height = o->size[1],
-                           .frames = frames,
-                           .span = (int)o->window,
-                           .fps = fps,
-                           .steps = (int)o->steps,
-                           .guidance = o->guidance,
-                           .guidance_from = o->guided[0],
-                           .guidance_to = o->guided[1],
-                           .shift = o->shift,
-                           .solver = o->solver,
-                           .quality = o->quality,
-                           .precision = o->in,
-                           .seed = (uint64_t)o->seed,
-                           .loop = o->loop,
-                           .first = j->image[0].rgb ? &j->image[0] : NULL,
-                           .last = j->image[1].rgb ? &j->image[1] : NULL};
+    r->clip = zm_clip_options_request(&o->clip);
+    r->clip.prompt = o->prompt;
+    r->clip.frames = frames;
+    r->clip.span = (int)o->window;
+    r->clip.fps = fps;
+    r->clip.guidance_from = o->guided[0];
+    r->clip.guidance_to = o->guided[1];
+    r->clip.quality = o->quality;
+    r->clip.loop = o->loop;
+    r->clip.first = j->image[0].rgb ? &j->image[0] : NULL;
+    r->clip.last = j->image[1].rgb ? &j->image[1] : NULL;
     r->before = o->backward ? NULL : o->extend;
     r->after = o->backward ? o->extend : o->join;
     r->change = o->video;
@@ -247,7 +210,7 @@ static zm_status film(job *j, const zm_writer_options *w, show *sh, const zm_sav
     watch.watch.saving = saving;
     watch.path = a->windows > a->stretch ? j->place : NULL;
     zm_preview_init(&sh->preview, o->preview ? stderr : NULL, false);
-    zm_status s = zm_generator_fit(&how, j->m, &a->clip, o->limit, err);
+    zm_status s = zm_generator_fit(&how, j->m, &a->clip, o->clip.limit, err);
     sh->always = !j->m->keep;
     if (!s && o->preview && !j->m->keep)
         watch.watch.note(sh, "the picture forming is drawn only where the whole model is in memory at once");
@@ -317,14 +280,12 @@ static zm_status make_all(options *o, const char *model, zm_error *err)
     zm_status s = j.state && j.place ? ZM_OK : zm_fail(err, ZM_E_NOMEM, "out of memory");
     if (!s && o->resume)
         zm_sweep_parts(o->out);
-    if (!s && o->seed < 0 && o->resume && (zm_state_seed(j.place, &seed) || zm_state_seed(j.state, &seed)))
-        o->seed = (int64_t)seed;
-    if (o->seed < 0)
-        o->seed = zm_app_seed();
+    if (!s && o->clip.seed < 0 && o->resume && (zm_state_seed(j.place, &seed) || zm_state_seed(j.state, &seed)))
+        o->clip.seed = (int64_t)seed;
+    if (o->clip.seed < 0)
+        o->clip.seed = zm_app_seed();
     if (!s)
-        s = zm_model_open_with(&j.m, model, &o->files, err);
-    if (!s)
-        s = add_loras(o, j.m, err);
+        s = zm_clip_options_open(&j.m, &o->clip, model, err);
     if (!s)
         s = make(&j, &saving, err);
     job_release(&j);
@@ -366,32 +327,14 @@ static int run(options *o)
                 o->interval);
         return 2;
     }
-    if (!o->storyboard && !o->prompt[strspn(o->prompt, " \t\r\n")]) {
-        fprintf(
-            stderr,
-            "zouma generate: the prompt is empty; say what the video should show, for example \"a red ball bounces on the grass\"\n");
+    if (!o->storyboard && !zm_clip_options_prompt("generate", o->prompt))
         return 2;
-    }
-    if (o->memory && !zm_memory_parse(&o->limit, o->memory)) {
-        fprintf(stderr, "zouma generate: --memory %s is not a size; 8G and 512M are\n", o->memory);
-        return 2;
-    }
-    int wrong_way = zm_app_device("generate", o->device, ZM_APP_CLIPS);
-    if (!wrong_way)
-        wrong_way = zm_app_precision("generate", o->precision, o->device, &o->in);
+    int wrong_way = zm_clip_options_check("generate", &o->clip);
     if (wrong_way)
         return wrong_way;
-#ifdef _OPENMP
-    if (o->threads)
-        omp_set_num_threads((int)o->threads);
-#endif
-    char *model = o->model ? strdup(o->model) : zm_model_bundled();
-    if (!model) {
-        fprintf(
-            stderr,
-            "zouma generate: the bundled model is not beside the program; give one with -m DIR or set ZOUMA_MODEL\n");
+    char *model = zm_clip_options_model("generate", &o->clip);
+    if (!model)
         return 1;
-    }
     zm_app_catch_signals();
     zm_status s = make_all(o, model, &err);
     free(model);
@@ -402,20 +345,12 @@ int zm_cmd_generate(int argc, char **argv)
 {
     static const char usage[] = "\"PROMPT\" [-o FILE] [options]",
                       help[] = "Make a video from a sentence in English or Chinese.";
-    options o = {.out = "clip.mp4", .seed = -1, .save_every = 2};
+    options o = {.out = "clip.mp4", .clip.seed = -1, .save_every = 2};
     const char *words[1];
     const zm_arg args[] = {
         {"--output", 'o', ZM_ARG_STR, &o.out, 0, 0, "FILE",
          "what to write: .mp4 .webm .gif .png .apng, or frames as name-%03d.png [clip.mp4]"},
-        {"--model", 'm', ZM_ARG_STR, &o.model, 0, 0, "MODEL",
-         "model directory, or one file of a transformer with the other parts around it [the bundled one]"},
-        {"--text-encoder", 0, ZM_ARG_STR, &o.files.text_encoder, 0, 0, "FILE", "this one instead of the model's"},
-        {"--vae", 0, ZM_ARG_STR, &o.files.vae, 0, 0, "FILE", "video autoencoder"},
-        {"--image-encoder", 0, ZM_ARG_STR, &o.files.image_encoder, 0, 0, "FILE",
-         "CLIP, for models that look at --image"},
-        {"--low-noise", 0, ZM_ARG_STR, &o.files.low_noise, 0, 0, "FILE", "second expert of a Wan 2.2 A14B model"},
-        {"--tokenizer", 0, ZM_ARG_STR, &o.files.tokenizer, 0, 0, "FILE", "tokenizer.json or spiece.model"},
-        {"--image", 0, ZM_ARG_STR, &o.image, 0, 0, "FILE", "picture that the clip begins with"},
+        ZM_CLIP_MODEL_ARGS(&o.clip),
         {"--last", 0, ZM_ARG_STR, &o.last, 0, 0, "FILE", "picture that it ends with"},
         {"--extend", 0, ZM_ARG_STR, &o.extend, 0, 0, "FILE",
          "video that the film goes on from: its frames come first, as they are"},
@@ -428,28 +363,15 @@ int zm_cmd_generate(int argc, char **argv)
         {"--storyboard", 0, ZM_ARG_STR, &o.storyboard, 0, 0, "FILE|YAML",
          "shots with prompt, seconds, transition (" ZM_TRANSITIONS ") and picture, instead of a prompt"},
         {"--loop", 0, ZM_ARG_FLAG, &o.loop, 0, 0, NULL, "a clip whose first frame follows its last"},
-        {"--lora", 0, ZM_ARG_LIST, &o.loras, 0, 0, "FILE[:STRENGTH]",
-         "adapter to apply; may be given again [strength 1]"},
-        {"--size", 0, ZM_ARG_SIZE, o.size, 0, 0, "WxH",
-         "pixels of the picture the model makes [its own, in the shape of --image]"},
         {"--frames", 0, ZM_ARG_INT, &o.frames, 1, ZM_REEL_FRAMES_MAX, "N",
          "frames to make; a longer film is made window by window"},
         {"--seconds", 0, ZM_ARG_FLOAT, &o.seconds, 0.01, 3600, "S", "seconds to make, instead of --frames"},
         {"--window", 0, ZM_ARG_INT, &o.window, 1, 4097, "N", "frames that are made together [the model's own clip]"},
-        {"--fps", 0, ZM_ARG_FLOAT, &o.fps, 0.1, 240, "N", "frames per second of the file"},
-        {"--steps", 0, ZM_ARG_INT, &o.steps, 1, 1000, "N", "denoising steps: more is finer and slower"},
-        {"--guidance", 0, ZM_ARG_FLOAT, &o.guidance, 0.01, 100, "G",
-         "how strictly to follow the prompt; 1 switches guidance off"},
+        ZM_CLIP_ARGS(&o.clip),
         {"--guidance-interval", 0, ZM_ARG_STR, &o.interval, 0, 0, "LO-HI",
          "noise levels, 0 to 1, between which guidance works; the steps beyond cost half [0-1]"},
-        {"--negative", 0, ZM_ARG_STR, &o.negative, 0, 0, "TEXT", "what to steer away from"},
-        {"--seed", 0, ZM_ARG_INT, &o.seed, 0, 9e15, "N", "same seed, same clip [a new one each time]"},
-        {"--solver", 0, ZM_ARG_STR, &o.solver, 0, 0, "NAME", "unipc, dpmpp or euler"},
         {"--quality", 0, ZM_ARG_STR, &o.quality, 0, 0, "NAME",
          "best, good or draft: how many steps may be told from the last ones; fast: few steps, where the model learnt them; see zouma bench quality [best]"},
-        {"--precision", 0, ZM_ARG_STR, &o.precision, 0, 0, "NAME",
-         "f32 or, faster for a little of the picture, bf16: operands of products rounded to it; int8: linear maps and convolutions on bytes; fp8: see --device [f32]"},
-        {"--shift", 0, ZM_ARG_FLOAT, &o.shift, 0.01, 1000, "S", "of the noise schedule"},
         {"--scale", 0, ZM_ARG_INT, &o.scale, 1, 64, "N",
          "enlarge the written picture; 1 keeps the model's own size [to a watchable size]"},
         {"--preview", 0, ZM_ARG_FLAG, &o.preview, 0, 0, NULL, "draw the picture forming in the terminal"},
@@ -458,10 +380,7 @@ int zm_cmd_generate(int argc, char **argv)
          "leave the finished latent in FILE.latents.safetensors"},
         {"--save-every", 0, ZM_ARG_FLOAT, &o.save_every, 0, 1e6, "S",
          "seconds of work that an interruption may lose; 0: one step [2]"},
-        {"--memory", 0, ZM_ARG_STR, &o.memory, 0, 0, "SIZE",
-         "stay under 8G, 512M ...: weights that do not fit are read when needed [what is free]"},
-        {"--threads", 0, ZM_ARG_INT, &o.threads, 1, 1024, "N", "processor threads [all]"},
-        ZM_ARG_DEVICE(&o.device),
+        ZM_CLIP_RUN_ARGS(&o.clip),
         {"--json", 0, ZM_ARG_FLAG, &o.json, 0, 0, NULL, "print one JSON object with path, seed and every setting"},
         {"--quiet", 0, ZM_ARG_FLAG, &o.quiet, 0, 0, NULL, "no progress"},
     };

@@ -75,6 +75,10 @@ same_clip() # NAME [OPTIONS]
 same_clip "as it comes" --steps 3
 same_clip "without guidance, other sizes" --steps 2 --guidance 1 --size 64x32 --frames 5 --solver euler --shift 1 --threads 1
 present "guidance off is said" "Guidance was 1"
+"$zouma" generate "a blue cube" -o "$dir/first.png" --scale 1 --seed 5 --steps 2 --quiet 2>"$dir/err.txt" || cat "$dir/err.txt"
+same_clip "from a picture, in bytes" --steps 2 --image "$dir/first.png" --precision int8
+present "the command has the picture" "--image $dir/first.png"
+present "and the precision" "--precision int8"
 "$zouma" explain "a ball" -o "$page" --steps 1 --frames 1 --seed 8999999999999999 --pictures 1 --quiet 2>"$dir/err.txt" || cat "$dir/err.txt"
 present "every digit of a seed" "--seed 8999999999999999"
 finish
