@@ -47,6 +47,9 @@ shoot one 11
 shoot two 11
 shoot other 12
 shoot threads 11 --threads 1
+unset OMP_WAIT_POLICY # the program starts itself anew
+shoot waiting 11
+export OMP_WAIT_POLICY=passive
 one=$(pictures_of "$dir/one") two=$(pictures_of "$dir/two") other=$(pictures_of "$dir/other") threads=$(pictures_of "$dir/threads")
 same() # NAME A B
 {
@@ -59,6 +62,7 @@ different()
 same "the same seed gives the same pictures" "$one" "$two"
 different "another seed gives other pictures" "$one" "$other"
 same "the number of threads changes nothing" "$one" "$threads"
+same "how threads wait changes nothing" "$one" "$(pictures_of "$dir/waiting")"
 
 "$zouma" generate "a blue cube slides to the left" -o "$dir/j.mp4" --steps 2 --seed 7 --json >"$dir/json.txt" 2>/dev/null
 for word in '"path":' '"seed": 7' '"seconds":' '"steps": 2' '"prompt":' '"solver":'; do
