@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "media/progress.h"
 #include "media/writer.h"
+#include "pipeline/source.h"
 
 typedef struct options {
     zm_clip_options clip;
