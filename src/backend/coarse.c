@@ -4,18 +4,11 @@
 
 enum { ROWS_LEAST = 64, SIDE_LEAST = 256 };
 
-const char *zm_coarse_weight(const zm_tensor *node)
-{
-    const zm_tensor *w = node->in[1];
-    return w->leaf != ZM_EXTERNAL || w->needs_grad ? "b is no weight" : NULL;
-}
-
 const char *zm_coarse_linear(const zm_tensor *node)
 {
     const zm_tensor *b = node->in[1];
-    const char *why = zm_coarse_weight(node);
-    if (why)
-        return why;
+    if (b->leaf != ZM_EXTERNAL || b->needs_grad)
+        return "b is no weight";
     if (node->attr.i[0] || !node->attr.i[1] || b->shape.rank != 2)
         return "no linear map";
     if (zm_shape_elems(node->shape) / zm_dim(node, -1) < ROWS_LEAST)

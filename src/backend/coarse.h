@@ -11,8 +11,6 @@
 
 #include "tensor/tensor.h"
 
-/* Of a node with weights in[1]: NULL when they are a leaf that may be kept in another form; else why not. */
-const char *zm_coarse_weight(const zm_tensor *node);
 /* Of a node of matmul: NULL, or which part of the rule leaves it as it is. */
 const char *zm_coarse_linear(const zm_tensor *node);
 

@@ -11,6 +11,7 @@
 #include "base/rng.h"
 #include "ops/conv.h"
 #include "ops/conv_shape.h"
+#include "ops/layout.h"
 #include "ops/matmul.h"
 #include "tap.h"
 
@@ -205,6 +206,10 @@ static void check_conv(zm_rng *rng)
         continue;
     b.x = zm_input(b.g, ZM_F32, ZM_SHAPE(1 + zm_rng_below(rng, 2), in[0], in[1], in[2], c), "x");
     weights(&b, rng, ZM_F32, ZM_SHAPE(o, c, kernel[0], kernel[1], kernel[2]), o);
+    if (zm_rng_below(rng, 2)) /* weights that lie in their file under another shape */
+        b.w = zm_reshape(b.g,
+                         zm_external(b.g, ZM_F32, ZM_SHAPE(o, c * kernel[0] * kernel[1], kernel[2]), b.stored, "flat"),
+                         b.w->shape);
     b.y = zm_output(b.g, zm_conv(b.g, b.x, b.w, zm_external(b.g, ZM_F32, ZM_SHAPE(o), b.bias, "bias"), &shape));
     tap_ok(!zm_graph_finish(b.g, &err), "a convolution");
     float *y = run(&b, ZM_PRECISION_INT8, seed, &name), *want = run(&b, ZM_PRECISION_F32, seed, &other);

@@ -147,7 +147,10 @@ static zm_status load(cpu_exec *x, zm_error *err)
     for (int i = 0; !s && i < zm_graph_size(x->g); i++) {
         if (!x->loaded[i])
             continue;
-        const zm_tensor *t = zm_graph_at(x->g, i), *w = t->in[1];
+        const zm_tensor *t = zm_graph_at(x->g, i);
+        zm_tensor *w = t->in[1];
+        if (w->op && w->op->is_view) /* of the whole of a leaf, before the first run places it */
+            w->data = owner(w)->data;
         if (!w->data)
             return zm_fail(err, ZM_E_MISSING, "%s: a weight without memory cannot become int8", w->name);
         s = x->node[i].kernel->load(t, x->node[i].state, err);

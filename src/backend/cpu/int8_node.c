@@ -5,14 +5,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "backend/coarse.h"
 #include "base/arena.h"
 
 const char *zm_int8_decline(const zm_tensor *node)
 {
     if (zm_int8_isa_best() == &zm_int8_plain)
         return "no instructions for products of bytes";
-    return zm_coarse_weight(node);
+    const zm_tensor *w = node->in[1], *leaf = w;
+    while (leaf->op && leaf->op->is_view) /* a kernel of two axes stands in the graph with five */
+        leaf = leaf->in[0];
+    bool whole = zm_shape_elems(leaf->shape) == zm_shape_elems(w->shape);
+    return leaf->leaf != ZM_EXTERNAL || leaf->needs_grad || !whole ? "b is no weight" : NULL;
 }
 
 size_t zm_int8_keeps(const void *state)
