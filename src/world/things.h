@@ -63,6 +63,14 @@ typedef enum {
     X("volleyball", KIND_BALL, 1.25f, "volleyball", "排球", "个")                                                      \
     X("baseball", KIND_BALL, 1.20f, "baseball", "棒球", "个")                                                          \
     X("jack-o-lantern", KIND_FRUIT, 1.35f, "pumpkin|jack-o'-lantern", "南瓜|南瓜灯", "个")                             \
-    X("doughnut", KIND_BALL, 1.25f, "doughnut|donut", "甜甜圈", "个")
+    X("doughnut", KIND_BALL, 1.25f, "doughnut|donut", "甜甜圈", "个")                                                  \
+    X("horse-face", KIND_ANIMAL, 1.35f, "horse|brown horse", "马|小马", "匹")                                          \
+    X("snail", KIND_ANIMAL, 1.35f, "snail", "蜗牛|小蜗牛", "只")                                                       \
+    X("hamster", KIND_ANIMAL, 1.35f, "hamster", "仓鼠|小仓鼠", "只")                                                   \
+    X("spouting-whale", KIND_ANIMAL, 1.50f, "whale|blue whale", "鲸鱼|蓝鲸", "头")                                     \
+    X("ambulance", KIND_VEHICLE, 1.60f, "ambulance", "救护车", "辆")                                                   \
+    X("delivery-truck", KIND_VEHICLE, 1.60f, "truck|delivery truck", "卡车|货车", "辆")                                \
+    X("pear", KIND_FRUIT, 1.25f, "pear|green pear", "梨", "个")                                                        \
+    X("pool-8-ball", KIND_BALL, 1.20f, "billiard ball|eight ball", "台球|黑八", "个")
 
 #endif
