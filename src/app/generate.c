@@ -60,6 +60,8 @@ static void print_json(const job *j, const zm_film_about *a, const zm_writer_opt
                   (json_int_t)a->made, "windows", a->windows, "image", o->clip.image, "last", o->last, "extend",
                   o->extend, "join", o->join, "video", o->video, "backward", o->backward, "storyboard", o->storyboard,
                   "precision", zm_precision_name(r->precision), "guidance_interval", r->guidance_from, r->guidance_to);
+    if (more && sh->first_step > 0)
+        json_object_set_new(more, "first_step_seconds", json_real(sh->first_step));
     if (more && o->video)
         json_object_set_new(more, "strength", json_real(zm_film_strength(j->film)));
     char *text = out && more && !json_object_update(out, more) ? json_dumps(out, JSON_REAL_PRECISION(9)) : NULL;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "app/common.h"
+#include "base/clock.h"
 
 /* The line of the phase before ends, whole; a run that takes its parts one after the other is worth a log's lines. */
 static void on_phase(void *user, const char *what, int total)
@@ -24,6 +25,8 @@ static void on_step(void *user, int done, int total)
     show *s = user;
     (void)total;
     s->done = done;
+    if (s->first_step <= 0)
+        s->first_step = zm_process_age();
     zm_progress_step(&s->progress, done);
 }
 

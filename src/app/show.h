@@ -17,7 +17,8 @@ typedef struct show {
     zm_writer *writer; /* opened with the first frame: an encoder takes memory that the steps before may need */
     bool quiet, always;
     int64_t frames;
-    int done; /* of the phase */
+    int done;          /* of the phase */
+    double first_step; /* seconds from the process's start until the first denoising step was done; 0: none was */
     int window, windows;
     char what[64]; /* the phase, and the window where there are several */
 } show;

@@ -7,6 +7,9 @@
 
 /* Monotonic seconds. */
 double zm_now(void);
+/* Seconds since the system started this process, whatever program it was then: loading of libraries is in it.  In
+ * hundredths; below 0 where the system does not tell. */
+double zm_process_age(void);
 /* Resident set now, and its peak, in bytes; 0 where the system does not tell. */
 size_t zm_rss_bytes(void);
 size_t zm_peak_rss_bytes(void);

@@ -1,10 +1,13 @@
 /* Errors, arenas, element types and random numbers.
  * SPDX-License-Identifier: MIT */
 #include <limits.h>
+#include <math.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/arena.h"
+#include "base/clock.h"
 #include "base/dtype.h"
 #include "base/error.h"
 #include "base/log.h"
@@ -334,6 +337,26 @@ static void test_distributions(void)
     tap_ok(zm_hash64("a", 1, 0) == 0xaf63dc4c8601ec8cu, "FNV-1a of \"a\"");
 }
 
+/* A process began at one moment, whenever one looks; of many looks one is not interrupted in its middle. */
+static void test_age(void)
+{
+    double first = INFINITY, apart = INFINITY, age = zm_process_age();
+    if (age < 0) {
+        tap_ok(access("/proc/self/stat", R_OK) != 0, "the system does not tell the age of a process");
+        return;
+    }
+    for (int i = 0; i < 40; i++) {
+        double began = zm_now() - zm_process_age();
+        if (i < 20)
+            first = fmin(first, began);
+        else
+            apart = fmin(apart, fabs(began - first));
+        for (double now = zm_now(); zm_now() - now < 0.002;)
+            continue;
+    }
+    tap_ok(age < 3600 && apart < 0.02, "a process of %.2f s, begun %.4f s apart by two looks", age, apart);
+}
+
 int main(void)
 {
     fresh = zm_rng_init((uint64_t)time(NULL), 1);
@@ -348,5 +371,6 @@ int main(void)
     test_dtypes();
     test_philox();
     test_distributions();
+    test_age();
     return tap_done();
 }

@@ -65,7 +65,7 @@ same "the number of threads changes nothing" "$one" "$threads"
 same "how threads wait changes nothing" "$one" "$(pictures_of "$dir/waiting")"
 
 "$zouma" generate "a blue cube slides to the left" -o "$dir/j.mp4" --steps 2 --seed 7 --json >"$dir/json.txt" 2>/dev/null
-for word in '"path":' '"seed": 7' '"seconds":' '"steps": 2' '"prompt":' '"solver":'; do
+for word in '"path":' '"seed": 7' '"seconds":' '"first_step_seconds":' '"steps": 2' '"prompt":' '"solver":'; do
     if grep -q -F "$word" "$dir/json.txt"; then ok "--json says $word"; else not_ok "--json says $word" "$(cat "$dir/json.txt")"; fi
 done
 same "--json prints one line" "$(wc -l <"$dir/json.txt")" 1
