@@ -32,12 +32,12 @@ static void q8_0_narrow(unsigned char *b, const float *in)
     zm_fit_finite(x, in, N);
     for (int i = 0; i < N; i++)
         top = fmaxf(top, fabsf(x[i]));
-    float d = top / 127.0F, inverse = d > 0 ? 1.0F / d : 0.0F;
+    put_u16(b, zm_f32_to_f16(fminf(top / 127.0F, 65504))); /* f16 has none larger */
+    float d = get_f16(b), inverse = d > 0 ? 1.0F / d : 0.0F; /* of the scale that is kept: its nearest codes */
     if (!isfinite(inverse))
         inverse = 0;
-    put_u16(b, zm_f32_to_f16(d));
     for (int i = 0; i < N; i++)
-        b[2 + i] = (unsigned char)(int8_t)lrintf(x[i] * inverse);
+        b[2 + i] = (unsigned char)(int8_t)lrintf(fminf(fmaxf(x[i] * inverse, -127), 127));
 }
 
 /* Codes of 4 bits: weight i in the lower half of byte i, weight i + 16 in the upper. */
