@@ -162,8 +162,9 @@ static zm_status read_paths(zm_model_config *c, const char *dir, zm_error *err)
     return s;
 }
 
-/* The directory's own shards, or two experts; dit_path may be set already by files.dit. */
-static zm_status find_experts(zm_model_config *c, const char *dir, bool experts, zm_error *err)
+/* The directory's own shards, or two experts; dit_path may be set already by files.dit.  A model of ours whose other parts
+ * are there has no transformer yet where none is named so. */
+static zm_status find_experts(zm_model_config *c, const char *dir, bool experts, bool ours, zm_error *err)
 {
     if (experts) {
         free(c->dit_path);
@@ -174,8 +175,10 @@ static zm_status find_experts(zm_model_config *c, const char *dir, bool experts,
             return zm_fail(err, ZM_E_NOMEM, "%s: out of memory", dir);
         if (!zm_path_is_dir(c->dit_low_path))
             return zm_fail(err, ZM_E_MISSING, "%s: no such directory beside high_noise_model", c->dit_low_path);
-    } else if (!c->dit_path && !(c->dit_path = strdup(dir))) { /* the directory itself opens as weights */
-        return zm_fail(err, ZM_E_NOMEM, "%s: out of memory", dir);
+    } else if (!c->dit_path && !(ours && (c->vae_path || c->text_path))) { /* the directory itself opens as weights */
+        c->dit_path = strdup(dir);
+        if (!c->dit_path)
+            return zm_fail(err, ZM_E_NOMEM, "%s: out of memory", dir);
     }
     return ZM_OK;
 }
@@ -290,7 +293,7 @@ static zm_status read_dir(zm_model_config *c, const char *dir, zm_error *err)
     if (!s)
         s = read_paths(c, dir, err);
     if (!s)
-        s = find_experts(c, dir, experts, err);
+        s = find_experts(c, dir, experts, *key != 0, err);
     if (!s)
         s = read_untold(c, key, err);
     if (!s)
