@@ -32,7 +32,7 @@ static void q8_0_narrow(unsigned char *b, const float *in)
     zm_fit_finite(x, in, N);
     for (int i = 0; i < N; i++)
         top = fmaxf(top, fabsf(x[i]));
-    put_u16(b, zm_f32_to_f16(fminf(top / 127.0F, 65504))); /* f16 has none larger */
+    put_u16(b, zm_f32_to_f16(fminf(top / 127.0F, 65504)));   /* f16 has none larger */
     float d = get_f16(b), inverse = d > 0 ? 1.0F / d : 0.0F; /* of the scale that is kept: its nearest codes */
     if (!isfinite(inverse))
         inverse = 0;
