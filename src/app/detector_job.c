@@ -143,7 +143,7 @@ zm_status zm_job_detector(zm_job *job, zm_error *err)
     if (!s)
         zm_detector_start(d);
     /* The measure itself knows every combination, held out or not, and sees the camera move more often. */
-    source train = {.world = job->world.world, .seed = (uint64_t)c->data_seed, .card = job->card};
+    source train = {.world = job->world.world, .seed = (uint64_t)c->data_seed, .card = job->world.card};
     train.world.split = ZM_SPLIT_ANY;
     train.world.camera_share = 0.3f;
     source held = train;

@@ -87,19 +87,12 @@ static zm_status put_frame(void *user, const zm_frame *f, zm_error *err)
 static zm_status make_film(reel *r, uint64_t seed, zm_error *err)
 {
     const bench *b = r->b;
-    const zm_eval_how *how = &b->o->how;
     char prompt[ZM_CAPTION_BYTES];
     zm_scene_prompt(r->scene, seed & 1 ? ZM_LANG_ZH : ZM_LANG_EN, prompt);
-    zm_film_request q = {.clip = {.prompt = prompt,
-                                  .width = b->c->width,
-                                  .height = b->c->height,
-                                  .frames = b->frames,
-                                  .steps = how->steps,
-                                  .guidance = how->guidance,
-                                  .quality = how->quality,
-                                  .solver = how->solver,
-                                  .precision = how->precision,
-                                  .seed = seed}};
+    zm_film_request q = {.clip = zm_eval_request(&b->o->how, b->c)};
+    q.clip.prompt = prompt;
+    q.clip.frames = b->frames;
+    q.clip.seed = seed;
     zm_film *f = NULL;
     zm_generator_options fit;
     zm_status s = zm_film_open(&f, b->model, &q, err);
@@ -141,7 +134,7 @@ static zm_status one_film(bench *b, column *to, int i, double fps, bool drawn, z
                           .fps = (float)fps,
                           .camera_share = -1,
                           .level = zm_detector_world_level(c),
-                          .sustained = true};
+                          .sustained = 1};
     zm_scene scene;
     uint64_t seed = b->o->seed + (uint64_t)i;
     reel r = {.b = b, .to = to, .scene = &scene, .fps = fps};

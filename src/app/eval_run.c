@@ -109,21 +109,26 @@ zm_status zm_eval_look(zm_eval_eye *e, const uint8_t *rgb, double fps, zm_eval_s
     return zm_tracks_find(&out->tracks, c, e->cells, c->frames, c->width, c->height, err);
 }
 
+zm_request zm_eval_request(const zm_eval_how *how, const zm_detector_config *c)
+{
+    return (zm_request){.width = c->width,
+                        .height = c->height,
+                        .steps = how->steps,
+                        .guidance = how->guidance,
+                        .quality = how->quality,
+                        .solver = how->solver,
+                        .precision = how->precision};
+}
+
 zm_status zm_eval_maker_open(zm_eval_maker *m, const char *path, const zm_detector_config *c, const zm_eval_how *how,
                              zm_error *err)
 {
     *m = (zm_eval_maker){0};
     zm_status s =
         how->untrained ? zm_model_open_untrained(&m->model, path, 1, err) : zm_model_open(&m->model, path, err);
-    m->request = (zm_request){.prompt = "a ball",
-                              .width = c->width,
-                              .height = c->height,
-                              .frames = c->frames,
-                              .steps = how->steps,
-                              .guidance = how->guidance,
-                              .quality = how->quality,
-                              .solver = how->solver,
-                              .precision = how->precision};
+    m->request = zm_eval_request(how, c);
+    m->request.prompt = "a ball";
+    m->request.frames = c->frames;
     if (!s)
         s = zm_request_resolve(&m->request, m->model, err);
     if (!s)

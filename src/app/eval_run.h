@@ -32,6 +32,8 @@ typedef struct zm_eval_how {
     zm_precision precision;
     bool untrained; /* random weights in its networks */
 } zm_eval_how;
+/* A request for pictures of the detector's size made so. */
+zm_request zm_eval_request(const zm_eval_how *how, const zm_detector_config *c);
 ZM_MUST zm_status zm_eval_maker_open(zm_eval_maker *m, const char *path, const zm_detector_config *c,
                                      const zm_eval_how *how, zm_error *err);
 void zm_eval_maker_close(zm_eval_maker *m);

@@ -26,12 +26,11 @@ static zm_status open_data(zm_job *job, zm_error *err)
                                              .fps = (float)job->fps,
                                              .split = ZM_SPLIT_TRAIN,
                                              .level = (int)c->data_level,
-                                             .sustained_share = (float)c->data_sustained},
+                                             .sustained = (float)c->data_sustained},
                                    .seed = (uint64_t)c->data_seed};
-    zm_status s = zm_world_card_new(&job->card, &job->world.world, 0, err);
+    zm_status s = zm_world_card_new(&job->world.card, &job->world.world, 0, err);
     if (s)
         return s;
-    job->world.card = job->card;
     job->world_held = job->world;
     job->world_held.seed = 77; /* scenes that no training seed reaches */
     job->train = zm_world_source_interface(&job->world);
@@ -77,7 +76,7 @@ zm_status zm_job_open(zm_job *job, zm_error *err)
 void zm_job_close(zm_job *job)
 {
     zm_job_close_folder(job);
-    zm_world_card_free(job->card);
+    zm_world_card_free(job->world.card);
     zm_json_close(&job->model);
     free(job->dir);
     zm_arena_free(job->arena);

@@ -22,8 +22,7 @@ typedef struct zm_job {
     int width, height, frames, fps;
     int data_frames; /* of the data's clips: as the model's, or more (data.frames) */
     zm_world_source world, world_held;
-    zm_world_card *card; /* draws the world's clips; NULL: the CPU does */
-    void *folder;        /* owned, when data.kind is folder or jsonl */
+    void *folder; /* owned, when data.kind is folder or jsonl */
     zm_clip_source train, held;
 } zm_job;
 

@@ -5,27 +5,31 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Of frames drawn with ids, where a body is. */
+static void keep_bodies(const zm_world_options *w, int64_t frames, uint8_t *mask)
+{
+    int64_t pixels = (int64_t)w->width * w->height;
+#pragma omp parallel for if (frames > w->frames)
+    for (int64_t f = 0; f < frames; f++)
+        for (int64_t i = f * pixels; i < (f + 1) * pixels; i++)
+            mask[i] = mask[i] != 0 && mask[i] != ZM_DRAW_SCENERY;
+}
+
 static zm_status clip(void *user, int64_t index, uint8_t *rgb, uint8_t *mask, zm_error *err)
 {
     const zm_world_source *s = user;
     zm_scene scene;
     zm_scene_sample(&scene, s->seed + (uint64_t)index, &s->world);
     zm_status st = zm_world_render(&scene, &s->world, rgb, mask, NULL, err);
-    size_t n = (size_t)s->world.width * (size_t)s->world.height * (size_t)s->world.frames;
-    for (size_t i = 0; i < n; i++)
-        mask[i] = mask[i] != 0 && mask[i] != ZM_DRAW_SCENERY;
+    keep_bodies(&s->world, s->world.frames, mask);
     return st;
 }
 
 static zm_status clips(void *user, int64_t first, int64_t n, uint8_t *rgb, uint8_t *mask, zm_error *err)
 {
     const zm_world_source *s = user;
-    int64_t frames = n * s->world.frames, pixels = (int64_t)s->world.width * s->world.height;
     zm_status st = zm_world_card_clips(s->card, &s->world, s->seed + (uint64_t)first, n, rgb, mask, NULL, err);
-#pragma omp parallel for
-    for (int64_t f = 0; f < frames; f++)
-        for (int64_t i = f * pixels; i < (f + 1) * pixels; i++)
-            mask[i] = mask[i] != 0 && mask[i] != ZM_DRAW_SCENERY;
+    keep_bodies(&s->world, n * s->world.frames, mask);
     return st;
 }
 

@@ -47,4 +47,12 @@ static inline float zm_read_f32(const zm_tensor *t, int64_t i)
     return t->dtype == ZM_F32 ? ((const float *)t->data)[i] : zm_read_stored(t, i);
 }
 
+/* Whose memory t's numbers lie in: t itself, or what the views under it are of. */
+static inline const zm_tensor *zm_tensor_base(const zm_tensor *t)
+{
+    while (t->op && t->op->is_view)
+        t = t->in[0];
+    return t;
+}
+
 #endif

@@ -173,7 +173,7 @@ static void pick_scenery(zm_scene *s, const zm_scene_spec *q, const zm_world_opt
     int camera = 1 + (int)zm_rng_below(r, ZM_CAM_COUNT - 1);
     s->camera = q->camera >= 0 ? q->camera : moves ? camera : ZM_CAM_STATIC;
     s->camera_amount = zm_rng_range(r, 0.8f, 1.1f);
-    s->sustained = opt->sustained || (opt->sustained_share > 0 && zm_rng_uniform(r) < opt->sustained_share);
+    s->sustained = opt->sustained >= 1 || (opt->sustained > 0 && zm_rng_uniform(r) < opt->sustained);
     if (s->sustained && q->light < 0 && zm_rng_below(r, 2))
         s->light_to = (s->light + 1) % ZM_LIGHT_COUNT;
     s->duration_s = (float)(opt->frames > 1 ? opt->frames - 1 : 16) / (opt->fps > 0 ? opt->fps : 8);

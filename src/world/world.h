@@ -105,10 +105,9 @@ typedef struct zm_world_options {
     int frames;        /* 1 .. 100000 [17] */
     float fps;         /* [8] */
     zm_world_split split;
-    int level;             /* 0 core grammar, 1 everything (all materials, classes and grounds) */
-    float camera_share;    /* share of clips with a moving camera; 0 = [0.1], negative = none */
-    bool sustained;        /* scenes that still move after a minute */
-    float sustained_share; /* or this share of them, where not all are */
+    int level;          /* 0 core grammar, 1 everything (all materials, classes and grounds) */
+    float camera_share; /* share of clips with a moving camera; 0 = [0.1], negative = none */
+    float sustained;    /* share of scenes that still move after a minute */
 } zm_world_options;
 
 /* What is asked of a scene; ZM_WORLD_ANY leaves a field to the sampler.  All fields 0 is NOT "anything":

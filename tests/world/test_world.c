@@ -233,7 +233,7 @@ static void test_sustained(void)
     int moving = 0, scenes = 24, inside = 0, frames = 480;
     zm_truth truth[ZM_WORLD_MAX_BODIES];
     for (int i = 0; now && before && i < scenes; i++) {
-        zm_world_options o = {.sustained = true, .frames = frames, .camera_share = -1};
+        zm_world_options o = {.sustained = 1, .frames = frames, .camera_share = -1};
         zm_scene s;
         zm_world *w;
         zm_scene_sample(&s, base_seed + 40 + (uint64_t)i, &o);
@@ -261,7 +261,7 @@ static void test_sustained(void)
     free(now);
     free(before);
     enum { MANY = 400 };
-    zm_world_options some = {.sustained_share = 0.3F};
+    zm_world_options some = {.sustained = 0.3F};
     int share = 0;
     for (uint64_t i = 0; i < MANY; i++) {
         zm_scene one;

@@ -30,26 +30,19 @@ typedef struct cpu_exec {
     double *seconds;
 } cpu_exec;
 
-static const zm_tensor *owner(const zm_tensor *t)
-{
-    while (t->op && t->op->is_view)
-        t = t->in[0];
-    return t;
-}
-
 /* Whether `reader` may take the inputs of `made` in its place. */
 static bool only_reader(const zm_graph *g, const zm_tensor *made, const zm_tensor *reader)
 {
     for (int i = made->id; i < zm_graph_size(g); i++) {
         const zm_tensor *t = zm_graph_at(g, i);
         bool view = t->op && t->op->is_view;
-        if (t->is_output && owner(t) == made)
+        if (t->is_output && zm_tensor_base(t) == made)
             return false;
         for (int k = 0; !view && t != reader && k < t->n_in; k++)
-            if (t->in[k] && owner(t->in[k]) == made)
+            if (t->in[k] && zm_tensor_base(t->in[k]) == made)
                 return false;
         for (int k = 0; t->op && t->op->overwrites && i < reader->id && k < made->n_in; k++)
-            if (made->in[k] && owner(made->in[k]) == owner(t->in[1]))
+            if (made->in[k] && zm_tensor_base(made->in[k]) == zm_tensor_base(t->in[1]))
                 return false;
     }
     return true;
@@ -150,7 +143,7 @@ static zm_status load(cpu_exec *x, zm_error *err)
         const zm_tensor *t = zm_graph_at(x->g, i);
         zm_tensor *w = t->in[1];
         if (w->op && w->op->is_view) /* of the whole of a leaf, before the first run places it */
-            w->data = owner(w)->data;
+            w->data = zm_tensor_base(w)->data;
         if (!w->data)
             return zm_fail(err, ZM_E_MISSING, "%s: a weight without memory cannot become int8", w->name);
         s = x->node[i].kernel->load(t, x->node[i].state, err);

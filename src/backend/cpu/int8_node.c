@@ -11,9 +11,8 @@ const char *zm_int8_decline(const zm_tensor *node)
 {
     if (zm_int8_isa_best() == &zm_int8_plain)
         return "no instructions for products of bytes";
-    const zm_tensor *w = node->in[1], *leaf = w;
-    while (leaf->op && leaf->op->is_view) /* a kernel of two axes stands in the graph with five */
-        leaf = leaf->in[0];
+    /* a kernel of two axes stands in the graph with five: a view */
+    const zm_tensor *w = node->in[1], *leaf = zm_tensor_base(w);
     bool whole = zm_shape_elems(leaf->shape) == zm_shape_elems(w->shape);
     return leaf->leaf != ZM_EXTERNAL || leaf->needs_grad || !whole ? "b is no weight" : NULL;
 }

@@ -23,14 +23,6 @@ struct zm_stream {
     int *order, *chain;    /* leaves by last use: order[node], then chain[leaf] */
 };
 
-/* Views are where their base is. */
-static const zm_tensor *base_of(const zm_tensor *t)
-{
-    while (t->op && t->op->is_view)
-        t = t->in[0];
-    return t;
-}
-
 static bool is_mapped(const zm_tensor *t)
 {
     size_t bytes = zm_tensor_bytes(t);
@@ -59,7 +51,7 @@ static leaf *list(const zm_graph *g, const bool *loaded, int *count)
                 continue;
             if (k == 1 && loaded && loaded[i])
                 continue;
-            const zm_tensor *in = t->in[k] ? base_of(t->in[k]) : NULL;
+            const zm_tensor *in = t->in[k] ? zm_tensor_base(t->in[k]) : NULL;
             if (!in || !is_mapped(in))
                 continue;
             if (place[in->id] < 0) {

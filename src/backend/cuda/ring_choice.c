@@ -11,13 +11,6 @@
 static const size_t PAGE = 1 << 21;  /* a driver gives large memory in whole pages of this */
 static const size_t SPARE_PART = 32; /* one part in so many of the free memory is left to the driver */
 
-static const zm_tensor *base_of(const zm_tensor *t)
-{
-    while (t->op && t->op->is_view)
-        t = t->in[0];
-    return t;
-}
-
 bool zm_gpu_ring_in_file(const zm_tensor *t)
 {
     size_t bytes = zm_tensor_bytes(t);
@@ -41,7 +34,7 @@ static void note_uses(zm_gpu_ring_choice *v, const zm_tensor *t, const bool *abs
 {
     int before = v->uses;
     for (int k = 0; k < t->n_in; k++) {
-        const zm_tensor *in = t->in[k] ? base_of(t->in[k]) : NULL;
+        const zm_tensor *in = t->in[k] ? zm_tensor_base(t->in[k]) : NULL;
         if (!in || in->leaf != ZM_EXTERNAL || absent[in->id])
             continue;
         int of = place_of(v, in);
@@ -78,7 +71,7 @@ static zm_status survey(zm_gpu_ring_choice *v, const zm_graph *g, const bool *ab
     for (int i = 0; i < n; i++)
         v->place[i] = -1;
     for (int i = 0; i < n; i++) {
-        const zm_tensor *t = zm_graph_at(g, i), *base = base_of(t);
+        const zm_tensor *t = zm_graph_at(g, i), *base = zm_tensor_base(t);
         if (t->leaf == ZM_COMPUTED && !t->op->is_view)
             note_uses(v, t, absent);
         if (t->is_output && base->leaf == ZM_EXTERNAL && !absent[base->id])
