@@ -10,9 +10,6 @@
 #include "backend/cpu/simd.h"
 #include "base/rng.h"
 #include "ops/ops.h"
-#ifdef ZM_HAVE_DNNL
-#include "backend/cpu/dnnl_kernels.h"
-#endif
 #include "tap.h"
 #include "tensor/autodiff.h"
 
@@ -54,28 +51,6 @@ static double worst_error(const sizes *s, const zm_tensor *y, const float *b, zm
     return worst;
 }
 
-#ifdef ZM_HAVE_DNNL
-/* oneDNN's kernel is chosen where there is AMX only, but computes wherever it has bf16. */
-static void check_dnnl(const sizes *s, zm_tensor *y, const float *b, zm_rng *rng)
-{
-    void *state = NULL;
-    size_t bytes = 0;
-    zm_error err = {0};
-    if (s->batch || (s->dtype != ZM_F32 && s->dtype != ZM_BF16) || zm_simd_best() < ZM_SIMD_AVX512)
-        return;
-    if (!tap_ok(!zm_dnnl_gemm_bf16.prepare(y, &state, &bytes, &err), "oneDNN: %s", err.text))
-        return;
-    void *scratch = zm_aligned_alloc(bytes);
-    memset(y->data, 0xff, zm_tensor_bytes(y));
-    zm_dnnl_gemm_bf16.run(y, state, scratch);
-    double worst = worst_error(s, y, b, rng), tolerance = 1.6e-6 * sqrt((double)s->k) + 2e-6;
-    tap_ok(worst <= tolerance, "%s [%lld,%lld,%lld]: %.2g of %.2g", zm_dnnl_gemm_bf16.name, (long long)s->m,
-           (long long)s->n, (long long)s->k, worst, tolerance);
-    zm_dnnl_gemm_bf16.release(state);
-    free(scratch);
-}
-#endif
-
 static zm_shape shape_of(const sizes *s, int64_t rows, int64_t columns)
 {
     return s->batch ? ZM_SHAPE(s->batch, rows, columns) : ZM_SHAPE(rows, columns);
@@ -110,9 +85,6 @@ static void check(const sizes *s, zm_rng *rng)
                "%s %lldx[%lld,%lld,%lld]%s%s%s, %s, %s: %.2g of %.2g", zm_exec_kernel(x, y->id), (long long)s->batch,
                (long long)s->m, (long long)s->n, (long long)s->k, s->ta ? " a turned" : "", s->tb ? " b turned" : "",
                s->bias ? " bias" : "", zm_dtype_name(s->dtype), zm_unary_name(s->act), worst, tolerance);
-#ifdef ZM_HAVE_DNNL
-        check_dnnl(s, y, values, rng);
-#endif
     }
     zm_exec_free(x);
     zm_graph_free(g);

@@ -180,6 +180,10 @@ int main(void)
         check_isa(&zm_gemm_avx512, &rng), check_bf16(&zm_gemm_bf16_avx512, &rng);
     if (zm_gemm_bf16_fast())
         check_bf16(&zm_gemm_bf16_dot, &rng);
+#ifdef ZM_HAVE_AMX
+    if (zm_gemm_bf16_best() == &zm_gemm_bf16_amx)
+        check_bf16(&zm_gemm_bf16_amx, &rng);
+#endif
 #endif
     double peak = zm_measure_sgemm_peak(0.01);
     tap_ok(peak > 0.01 && peak < 1e6, "the measured peak is a rate: %.1f GFLOPS", peak);

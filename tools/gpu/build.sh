@@ -29,12 +29,19 @@ common="-std=c17 -O3 -g -fopenmp -ffp-contract=off -D_POSIX_C_SOURCE=200809L -D_
  -Isrc -I$out/gen -I$out/gen/world -I$carry/include -isystem $headers"
 common=$(echo $common)
 fast="-fopenmp-simd -fno-math-errno -fno-trapping-math"
+contract=-ffp-contract=fast
 avx2="-mavx2 -mfma"
 avx512="-mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mprefer-vector-width=512"
 case $(uname -m) in
 x86_64) levels="base avx2 avx512" ;;
 *) levels="base" ;;
 esac
+
+# A file of one instruction set's loops.
+for_level()
+{
+    [ "$levels" = base ] || echo "$(echo "$1" | tr '/' '_') $1 $2"
+}
 
 # One line for each object: its name, its source, its flags.
 plan()
@@ -55,9 +62,14 @@ plan()
                 echo "$(echo "$f" | tr '/' '_').$l $f $fast $more -DZM_FIT=$l"
             done
             ;;
-        src/backend/cpu/gemm_plain.c) echo "$(echo "$f" | tr '/' '_') $f -ffp-contract=fast" ;;
-        src/backend/cpu/gemm_avx2.c) [ "$levels" = base ] || echo "$(echo "$f" | tr '/' '_') $f -ffp-contract=fast $avx2" ;;
-        src/backend/cpu/gemm_avx512.c) [ "$levels" = base ] || echo "$(echo "$f" | tr '/' '_') $f -ffp-contract=fast $avx512" ;;
+        src/backend/cpu/gemm_*_amx.c) ;; # a compiler may be too old for it
+        src/backend/cpu/gemm_plain.c | src/backend/cpu/gemm_bf16_plain.c) echo "$(echo "$f" | tr '/' '_') $f $contract" ;;
+        src/backend/cpu/gemm_*avx2.c) for_level "$f" "$contract $avx2" ;;
+        src/backend/cpu/gemm_*avx512.c) for_level "$f" "$contract $avx512" ;;
+        src/backend/cpu/gemm_bf16_dot.c) for_level "$f" "$contract $avx512 -mavx512bf16" ;;
+        src/backend/cpu/int8_avx2.c) for_level "$f" "$avx2" ;;
+        src/backend/cpu/int8_avx512.c) for_level "$f" "$avx512" ;;
+        src/backend/cpu/int8_vnni.c) for_level "$f" "$avx512 -mavx512vnni" ;;
         tests/*) echo "$(echo "$f" | tr '/' '_') $f -Itests" ;;
         *) echo "$(echo "$f" | tr '/' '_') $f" ;;
         esac

@@ -10,7 +10,7 @@
  * (measurements in dnnl_gemm.c and dnnl_conv.c). */
 enum { ZM_DNNL_WIDE_LANES = 16 };
 
-extern const zm_kernel zm_dnnl_gemm, zm_dnnl_gemm_bf16, zm_dnnl_conv, zm_dnnl_conv_grad_x, zm_dnnl_conv_grad_w;
+extern const zm_kernel zm_dnnl_gemm, zm_dnnl_conv, zm_dnnl_conv_grad_x, zm_dnnl_conv_grad_w;
 
 /* y [rows,n] = act(y + bias); bias NULL: none. */
 void zm_dnnl_finish(float *y, int64_t rows, int64_t n, const float *bias, zm_unary_kind act);

@@ -8,13 +8,11 @@
 #endif
 
 enum {
-    BLOCK_STEPS = 256,       /* steps of a block, at most */
-    PANEL_STEPS = 96 * 1024, /* of all panels of a block: 384 KiB of a second-level cache */
-    AT_ONCE = 8,             /* of k of a plain B, packed for all panels together */
-    SLABS_AT_ONCE = 16,      /* of an A by columns in pairs, rounded together: whole lines of its columns */
-    ROW_STEPS = 256 + 16,    /* from one rounded row of A to the next; the same places of rows are in several sets */
-    SMALL = 1 << 19,         /* multiply-adds below which one thread is enough */
-    GATHERED = 8             /* rows of a column taken in one go: two registers of the oldest machine */
+    AT_ONCE = 8,        /* of k of a plain B, packed for all panels together */
+    SLABS_AT_ONCE = 16, /* of an A by columns in pairs, rounded together: whole lines of its columns, */
+    ROWS_AT_ONCE = 128, /* which have so many rows at most */
+    SMALL = 1 << 19,    /* multiply-adds below which one thread is enough */
+    GATHERED = 8        /* rows of a column taken in one go: two registers of the oldest machine */
 };
 
 const float zm_gemm_zeros[ZM_GEMM_ZEROS];
@@ -66,7 +64,7 @@ static int64_t slabs_of(const zm_gemm *g)
 /* Numbers of k in a block. */
 static int64_t block_length(const zm_gemm *g)
 {
-    const int64_t most = (int64_t)BLOCK_STEPS * g->isa->depth;
+    const int64_t most = (int64_t)ZM_TILE_STEPS * g->isa->depth;
     if (g->rows_of && g->piece < g->k) { /* whole pieces, or an even part of one */
         if (g->piece >= most)
             return divide_up(g->piece, divide_up(g->piece, most));
@@ -220,8 +218,8 @@ static void find_slab(const zm_gemm *g, slab *s, int64_t index, int64_t k0, int 
 static void round_rows(const zm_gemm *g, const slab *s, int64_t count, float *out, const float **row)
 {
     for (int i = 0; i < s->rows; i++) {
-        g->isa->round(out + i * ROW_STEPS, s->a[i], count);
-        row[i] = out + i * ROW_STEPS;
+        g->isa->round(out + i * ZM_TILE_PITCH, s->a[i], count);
+        row[i] = out + i * ZM_TILE_PITCH;
     }
 }
 
@@ -229,7 +227,7 @@ static void run_rows(const zm_gemm *g, const share *w, zm_tile *t, int64_t block
                      int64_t n1)
 {
     slab two[2];
-    _Alignas(64) float packed[ZM_TILE_ROWS * ROW_STEPS];
+    _Alignas(64) float packed[ZM_TILE_ROWS * ZM_TILE_PITCH];
     const float *row[ZM_TILE_ROWS];
     int pieces = g->piece < k1 - k0 ? (int)((k1 - k0) / g->piece) : 1, length = (int)(k1 - k0) / pieces;
     ZM_ASSERT(g->isa->depth == 1 || g->piece == g->k);
@@ -277,20 +275,25 @@ static void gather_strips(const zm_gemm *g, const strips *s, const float *const 
         gather(s->packed[0], column, s->first[0], s->rows[0], count, g->m / g->groups);
         return;
     }
-    for (int k = 0; k < count; k += AT_ONCE) /* a line of every column is used up while it is near */
+    const int once = g->isa->once;
+    for (int k = 0; k < count; k += once) { /* a line of every column is used up while it is near */
+        for (int c = k + once; c < k + 2 * once && c < count; c++)
+            for (int64_t i = s->first[0]; i < s->first[s->n - 1] + s->rows[s->n - 1]; i += 16)
+                __builtin_prefetch(column[c] + i);
         for (int i = 0; i < s->n; i++)
-            g->isa->zip_columns(s->packed[i] + k / 2 * s->rows[i], column + k, s->first[i], s->rows[i],
-                                (int)least(AT_ONCE, count - k));
+            g->isa->zip_columns(s->packed[i] + k / 2 * (g->isa->turns ? 1 : s->rows[i]), column + k, s->first[i],
+                                s->rows[i], (int)least(once, count - k));
+    }
 }
 
 static void run_columns(const zm_gemm *g, const share *w, zm_tile *t, int64_t block, int64_t k0, int64_t k1, int64_t n0,
                         int64_t n1)
 {
-    enum { STRIP = BLOCK_STEPS * ZM_TILE_ROWS };
-    const float *a[BLOCK_STEPS * ZM_TILE_DEPTH];
-    _Alignas(64) float packed[SLABS_AT_ONCE * STRIP + GATHERED];
+    const float *a[ZM_TILE_STEPS * ZM_TILE_DEPTH];
+    _Alignas(64) float packed[ROWS_AT_ONCE * ZM_TILE_PITCH + GATHERED];
     int64_t rows = g->m / g->groups, slabs = divide_up(rows, g->isa->rows), filled = -1;
-    int count = (int)(k1 - k0), together = g->isa->depth == 1 ? 1 : SLABS_AT_ONCE;
+    int count = (int)(k1 - k0);
+    int64_t together = g->isa->depth == 1 ? 1 : least(SLABS_AT_ONCE, ROWS_AT_ONCE / g->isa->rows);
     strips now;
     t->segments = 0, t->length = (int)steps_of(g, count);
     for (int64_t s = w->slab0; s < w->slab1; s += now.n) {
@@ -300,7 +303,7 @@ static void run_columns(const zm_gemm *g, const share *w, zm_tile *t, int64_t bl
             int64_t at = s % slabs + i;
             now.first[i] = rows * at / slabs;
             now.rows[i] = (int)(rows * (at + 1) / slabs - now.first[i]);
-            now.packed[i] = packed + (int64_t)i * STRIP;
+            now.packed[i] = packed + (int64_t)i * g->isa->rows * ZM_TILE_PITCH;
         }
         if (filled != group)
             g->columns_of(g->a_ctx, group, k0, count, a);
@@ -317,7 +320,7 @@ static void run_columns(const zm_gemm *g, const share *w, zm_tile *t, int64_t bl
 
 static int64_t columns_at_once(const zm_gemm *g)
 {
-    int64_t wide = PANEL_STEPS / steps_of(g, block_length(g)), full = (int64_t)g->isa->lanes * g->isa->vectors;
+    int64_t wide = g->isa->panels / steps_of(g, block_length(g)), full = (int64_t)g->isa->lanes * g->isa->vectors;
     int64_t vectors = divide_up(g->n, g->isa->lanes);
     return wide < full ? full : least(wide / full * full, vectors * g->isa->lanes);
 }
@@ -333,6 +336,8 @@ static void run_share(const zm_gemm *g, const share *w)
             pack_panels(g, k0, k1, n0, n1, w->panels);
             (g->rows_of ? run_rows : run_columns)(g, w, &t, b, k0, k1, n0, n1);
         }
+    if (g->isa->end)
+        g->isa->end();
 }
 
 static size_t panel_bytes(const zm_gemm *g)
@@ -439,9 +444,9 @@ void zm_gemm_pack_matrix(const zm_gemm *g, int64_t k0, int count, int64_t n0, in
 
 void zm_gemm_pack_rows(const zm_gemm *g, const float **row, int count, int cols, int width, float *out)
 {
-    enum { PITCH = BLOCK_STEPS + 4 };
+    enum { PITCH = ZM_TILE_STEPS + 4 };
     _Alignas(64) float pairs[ZM_GEMM_PANEL][PITCH];
-    ZM_ASSERT(cols <= ZM_GEMM_PANEL && count <= BLOCK_STEPS * g->isa->depth);
+    ZM_ASSERT(cols <= ZM_GEMM_PANEL && count <= ZM_TILE_STEPS * g->isa->depth);
     for (int j = 0; g->isa->depth == 2 && j < cols; j++) {
         g->isa->round(pairs[j], row[j], count);
         row[j] = pairs[j];

@@ -9,6 +9,18 @@ typedef float vec __attribute__((vector_size(LANES * 4)));
 typedef float loose_vec __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
 typedef int32_t ivec __attribute__((vector_size(LANES * 4)));
 
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE vec load(const float *p)
+{
+    return *(const loose_vec *)p;
+}
+
+INLINE void store(float *p, vec v)
+{
+    *(loose_vec *)p = v;
+}
+
 static inline vec choose(ivec where, vec yes, vec no)
 {
     return (vec)((where & (ivec)yes) | (~where & (ivec)no));

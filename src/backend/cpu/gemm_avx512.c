@@ -6,3 +6,4 @@
 #define ROWS      8
 #define VECTORS   3
 #include "backend/cpu/gemm_tile.h"
+#include "backend/cpu/gemm_table.h"

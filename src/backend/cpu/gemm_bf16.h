@@ -7,9 +7,12 @@
 #include <string.h>
 
 #include "backend/cpu/gemm_act.h"
+#include "backend/cpu/gemm_isa.h"
 
-#define INLINE static inline __attribute__((always_inline))
-#define DEPTH  2
+#define DEPTH 2
+#ifndef ONCE
+#define ONCE 8 /* columns of A zipped at once */
+#endif
 
 /* A panel of a block is larger than the nearest cache; eight steps of it are on their way. */
 INLINE void fetch_ahead(const int vectors, const float *b)
@@ -56,19 +59,75 @@ static void zip(float *to, const float *even, const float *odd, int64_t n)
     }
 }
 
-/* Eight rows at most: both columns are rounded by one instruction. */
-static void zip_columns(float *to, const float *const *column, int64_t i0, int rows, int count)
+/* Both columns of a step, as pairs of so many rows. */
+INLINE __m512i pairs_of_columns(__mmask16 rows, const float *even, const float *odd)
 {
-    const __mmask8 in = (__mmask8)((1 << rows) - 1);
-    for (int k = 0; k < count; k += 2, to += rows) {
-        __m256 even = _mm256_maskz_loadu_ps(in, column[k] + i0);
-        __m256 odd = k + 1 < count ? _mm256_maskz_loadu_ps(in, column[k + 1] + i0) : _mm256_setzero_ps();
-        __m256i both = (__m256i)_mm512_cvtneps_pbh(_mm512_insertf32x8(_mm512_castps256_ps512(even), odd, 1));
-        __m256i a = _mm256_cvtepu16_epi32(_mm256_castsi256_si128(both));
-        __m256i b = _mm256_cvtepu16_epi32(_mm256_extracti128_si256(both, 1));
-        _mm256_mask_storeu_epi32(to, in, _mm256_or_si256(a, _mm256_slli_epi32(b, 16)));
+    __m512 high = odd ? _mm512_maskz_loadu_ps(rows, odd) : _mm512_setzero_ps();
+    __m512i both = (__m512i)_mm512_cvtne2ps_pbh(high, _mm512_maskz_loadu_ps(rows, even));
+    __m512i a = _mm512_cvtepu16_epi32(_mm512_castsi512_si256(both));
+    __m512i b = _mm512_cvtepu16_epi32(_mm512_extracti64x4_epi64(both, 1));
+    return _mm512_or_si512(a, _mm512_slli_epi32(b, 16));
+}
+
+#ifdef TURNS
+/* Sixteen rows of sixteen numbers of 32 bits become columns: by pairs, fours, eights, halves. */
+INLINE void turn(__m512i r[16])
+{
+    __m512i t[16];
+#pragma GCC unroll 8
+    for (int i = 0; i < 16; i += 2) {
+        t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
+        t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 16; i += 4)
+#pragma GCC unroll 2
+        for (int j = 0; j < 2; j++) {
+            r[i + 2 * j] = _mm512_unpacklo_epi64(t[i + j], t[i + j + 2]);
+            r[i + 2 * j + 1] = _mm512_unpackhi_epi64(t[i + j], t[i + j + 2]);
+        }
+#pragma GCC unroll 2
+    for (int i = 0; i < 16; i += 8)
+#pragma GCC unroll 4
+        for (int j = 0; j < 4; j++) {
+            t[i + j] = _mm512_shuffle_i32x4(r[i + j], r[i + j + 4], 0x88);
+            t[i + j + 4] = _mm512_shuffle_i32x4(r[i + j], r[i + j + 4], 0xdd);
+        }
+#pragma GCC unroll 8
+    for (int j = 0; j < 8; j++) {
+        r[j] = _mm512_shuffle_i32x4(t[j], t[j + 8], 0x88);
+        r[j + 8] = _mm512_shuffle_i32x4(t[j], t[j + 8], 0xdd);
     }
 }
+
+/* Rows of sixteen steps, zeros after the last. */
+static void zip_columns(float *to, const float *const *column, int64_t i0, int rows, int count)
+{
+    for (int i = 0; i < rows; i += 16) {
+        const int some = rows - i < 16 ? rows - i : 16;
+        const __mmask16 in = (__mmask16)((1u << some) - 1);
+        __m512i step[16];
+#pragma GCC unroll 16
+        for (int k = 0; k < 16; k++)
+            step[k] = 2 * k < count ? pairs_of_columns(in, column[2 * k] + i0 + i,
+                                                       2 * k + 1 < count ? column[2 * k + 1] + i0 + i : NULL)
+                                    : _mm512_setzero_si512();
+        turn(step);
+#pragma GCC unroll 16
+        for (int r = 0; r < 16; r++)
+            if (r < some)
+                _mm512_storeu_si512(to + (int64_t)(i + r) * ZM_TILE_PITCH, step[r]);
+    }
+}
+#else
+static void zip_columns(float *to, const float *const *column, int64_t i0, int rows, int count)
+{
+    const __mmask16 in = (__mmask16)((1u << rows) - 1);
+    for (int k = 0; k < count; k += 2, to += rows)
+        _mm512_mask_storeu_epi32(to, in,
+                                 pairs_of_columns(in, column[k] + i0, k + 1 < count ? column[k + 1] + i0 : NULL));
+}
+#endif
 #else
 typedef uint32_t uvec __attribute__((vector_size(LANES * 4)));
 

@@ -8,3 +8,4 @@
 #include "backend/cpu/gemm_bf16.h"
 
 #include "backend/cpu/gemm_tile.h"
+#include "backend/cpu/gemm_table.h"

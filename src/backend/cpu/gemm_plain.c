@@ -6,3 +6,4 @@
 #define ROWS      6
 #define VECTORS   2
 #include "backend/cpu/gemm_tile.h"
+#include "backend/cpu/gemm_table.h"

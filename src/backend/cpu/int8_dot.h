@@ -6,8 +6,6 @@
 #include "backend/cpu/gemm_act.h"
 #include "backend/cpu/int8.h"
 
-#define INLINE static inline __attribute__((always_inline))
-
 typedef int32_t loose_ivec __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
 
 /* The compiler forgets what it knows about a pointer: a panel's vectors are operands in memory for each row anew, not

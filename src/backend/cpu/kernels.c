@@ -19,8 +19,4 @@ const zm_kernel *const zm_cpu_kernels[] = {
 };
 
 const zm_kernel *const zm_cpu_int8_kernels[] = {&zm_int8_matmul, &zm_int8_conv_source, &zm_int8_conv, NULL};
-const zm_kernel *const zm_cpu_bf16_kernels[] = {
-#ifdef ZM_HAVE_DNNL
-    &zm_dnnl_gemm_bf16,
-#endif
-    &zm_gemm_matmul_bf16, NULL};
+const zm_kernel *const zm_cpu_bf16_kernels[] = {&zm_gemm_matmul_bf16, NULL};
