@@ -179,6 +179,100 @@ static void check_gradients(zm_rng *rng)
     }
 }
 
+/* Attention with its gradients in one precision: out = [y | dq dk dv]. */
+typedef struct heads {
+    int64_t B, Nq, Nk, H, d, dv;
+    zm_block_causal mask;
+    int32_t k_len[3];
+    bool short_keys;
+    float *q, *k, *v, *gy;
+} heads;
+
+static bool attend(const heads *s, zm_precision p, float **out, int *in_bf16)
+{
+    zm_graph *g = zm_graph_new();
+    zm_error err = {0};
+    zm_exec *e = NULL;
+    zm_tensor *q = zm_external(g, ZM_F32, ZM_SHAPE(s->B, s->Nq, s->H, s->d), s->q, "q");
+    zm_tensor *k = zm_external(g, ZM_F32, ZM_SHAPE(s->B, s->Nk, s->H, s->d), s->k, "k");
+    zm_tensor *v = zm_external(g, ZM_F32, ZM_SHAPE(s->B, s->Nk, s->H, s->dv), s->v, "v");
+    zm_tensor *gy = zm_external(g, ZM_F32, ZM_SHAPE(s->B, s->Nq, s->H, s->dv), s->gy, "gy");
+    zm_tensor *len = s->short_keys ? zm_external(g, ZM_I32, ZM_SHAPE(s->B), (void *)s->k_len, "k_len") : NULL;
+    zm_attr attr = {.i = {s->mask.block, s->mask.window, s->mask.sink, s->mask.first}};
+    zm_tensor *y = zm_output(g, zm_node(g, &zm_op_attention, &attr, len ? 5 : 3, (zm_tensor *[]){q, k, v, NULL, len}));
+    zm_tensor *back =
+        zm_output(g, zm_node(g, &zm_op_attention_grad, &attr, 6, (zm_tensor *[]){q, k, v, NULL, len, gy}));
+    bool ok = !zm_graph_finish(g, &err) && !zm_exec_new(&e, g, &(zm_exec_options){.precision = p}, &err);
+    if (ok) {
+        memset(y->data, 0xff, zm_tensor_bytes(y)); /* NaN shows a place left out */
+        memset(back->data, 0xff, zm_tensor_bytes(back));
+        ok = !zm_exec_run(e, &err);
+    }
+    if (ok) {
+        *out = malloc(zm_tensor_bytes(y) + zm_tensor_bytes(back));
+        zm_exec_read(e, y, *out);
+        zm_exec_read(e, back, *out + zm_shape_elems(y->shape));
+    }
+    for (int i = 0; ok && i < zm_graph_size(g); i++)
+        *in_bf16 += strstr(zm_exec_kernel(e, i), "bf16") != NULL;
+    zm_exec_free(e);
+    zm_graph_free(g);
+    return tap_ok(ok, "attention in %s: %s", zm_precision_name(p), err.text);
+}
+
+static float *drawn(zm_rng *rng, int64_t n, float size)
+{
+    float *v = malloc((size_t)n * sizeof *v);
+    for (int64_t i = 0; i < n; i++)
+        v[i] = zm_rng_normal(rng) * size;
+    return v;
+}
+
+static double distance(const float *got, const float *want, int64_t n)
+{
+    double error = 0, all = 1e-30;
+    for (int64_t i = 0; i < n; i++) {
+        double d = (double)got[i] - (double)want[i];
+        error += d * d, all += (double)want[i] * (double)want[i];
+    }
+    return sqrt(error / all);
+}
+
+/* Scores are sums of d products of rounded operands, and probabilities are rounded once more. */
+static void check_attention(zm_rng *rng)
+{
+    static const int64_t head[] = {32, 40, 64, 96, 128};
+    heads s = {.B = 1 + zm_rng_below(rng, 3), .H = 1 + zm_rng_below(rng, 3), .d = head[zm_rng_below(rng, 5)]};
+    float *got = NULL, *want = NULL;
+    int with = 0, without = 0;
+    s.dv = zm_rng_below(rng, 2) ? s.d : head[zm_rng_below(rng, 5)];
+    s.Nq = 32 + zm_rng_below(rng, 400), s.Nk = 32 + zm_rng_below(rng, zm_rng_below(rng, 4) ? 300 : 1500);
+    s.short_keys = zm_rng_below(rng, 3) == 0;
+    for (int b = 0; b < 3; b++)
+        s.k_len[b] = (int32_t)zm_rng_below(rng, (uint32_t)s.Nk - 15) + 16; /* of one key alone nothing flows back */
+    if (!s.short_keys && zm_rng_below(rng, 2)) {
+        s.Nk = s.Nq;
+        s.mask = (zm_block_causal){1 + zm_rng_below(rng, 130), zm_rng_below(rng, 3), zm_rng_below(rng, 2), 0};
+    }
+    const int64_t n[] = {s.B * s.Nq * s.H * s.dv, s.B * s.Nq * s.H * s.d, s.B * s.Nk * s.H * s.d,
+                         s.B * s.Nk * s.H * s.dv};
+    static const char *const name[] = {"y", "dq", "dk", "dv"};
+    s.q = drawn(rng, n[1], 1), s.k = drawn(rng, n[2], 1), s.v = drawn(rng, n[3], 1), s.gy = drawn(rng, n[0], 1);
+    if (attend(&s, ZM_PRECISION_BF16, &got, &with) && attend(&s, ZM_PRECISION_F32, &want, &without)) {
+        tap_ok(with == (zm_attention_bf16_loops() ? 2 : 0) && !without, "attention: %d of 2 nodes in bf16", with);
+        int64_t at = 0;
+        for (int i = 0; i < 4; at += n[i++]) {
+            double off = distance(got + at, want + at, n[i]);
+            tap_ok(off <= 8.0 / 512 && (off > 0 || !with),
+                   "%s of attention B%d Nq%d Nk%d%s H%d d%d dv%d, mask %d %d %d: %.2g away, relative", name[i],
+                   (int)s.B, (int)s.Nq, (int)s.Nk, s.short_keys ? " some" : "", (int)s.H, (int)s.d, (int)s.dv,
+                   (int)s.mask.block, (int)s.mask.window, (int)s.mask.sink, off);
+        }
+    }
+    free(got), free(want);
+    free(s.q), free(s.k), free(s.v), free(s.gy);
+}
+
 static void check_narrow(void)
 {
     static const int64_t side[][3] = {{31, 64, 64}, {64, 31, 64}, {64, 64, 31}, {1, 512, 512}};
@@ -211,5 +305,7 @@ int main(void)
     check_products(&rng);
     check_narrow();
     check_gradients(&rng);
+    for (int i = 0; i < 24; i++)
+        check_attention(&rng);
     return tap_done();
 }

@@ -12,6 +12,7 @@
 #include "backend/cpu/simd_kernels.h"
 
 typedef struct attention_state {
+    const zm_attention_fns *f;
     int threads;
     int64_t block, floats; /* queries of a piece of work; scratch of a thread */
 } attention_state;
@@ -75,15 +76,28 @@ static zm_status keep(const attention_state *s, void **state, size_t *scratch, z
     return ZM_OK;
 }
 
-static zm_status prepare_forward(const zm_tensor *node, void **state, size_t *scratch, zm_error *err)
+static zm_status forward_on(const zm_attention_fns *f, const zm_tensor *node, void **state, size_t *scratch,
+                            zm_error *err)
 {
-    const zm_attention_fns *f = zm_attention_loops();
     zm_attention_job j = job_of(node);
-    attention_state s = {.threads = zm_thread_count()};
+    attention_state s = {.f = f, .threads = zm_thread_count()};
     int64_t heads = j.B * j.H, most = j.Nq * heads / (4 * s.threads);
     s.block = j.block = even_block(j.Nq, most < 32 ? 32 : most > 192 ? 192 : most, f->lanes);
     s.floats = round_up(f->forward_scratch(&j), 16);
     return keep(&s, state, scratch, err);
+}
+
+/* A bias is what a text encoder adds to scores that may be large: they stay f32. */
+static const char *decline_bf16(const zm_tensor *node)
+{
+    enum { LEAST = 32 };
+    if (!zm_attention_bf16_loops())
+        return "no tiles of bf16 (AMX)";
+    if (bias_rank(node))
+        return "a bias";
+    return zm_dim(node->in[0], 1) < LEAST || zm_dim(node->in[1], 1) < LEAST || zm_dim(node->in[0], 3) < LEAST
+               ? "few tokens or narrow heads"
+               : NULL;
 }
 
 static const char *decline_backward(const zm_tensor *node)
@@ -91,15 +105,35 @@ static const char *decline_backward(const zm_tensor *node)
     return bias_rank(node) == 2 ? "a bias of keys, whose gradient is a sum over heads" : NULL;
 }
 
-static zm_status prepare_backward(const zm_tensor *node, void **state, size_t *scratch, zm_error *err)
+static zm_status backward_on(const zm_attention_fns *f, const zm_tensor *node, void **state, size_t *scratch,
+                             zm_error *err)
 {
-    const zm_attention_fns *f = zm_attention_loops();
     zm_attention_job j = job_of(node);
-    attention_state s = {.threads = zm_thread_count()};
+    attention_state s = {.f = f, .threads = zm_thread_count()};
     int64_t most = 65536 / j.Nk; /* two blocks of scores in half a megabyte */
     s.block = j.block = even_block(j.Nq, most > 192 ? 192 : most, f->lanes);
     s.floats = round_up(f->backward_scratch(&j), 16);
     return keep(&s, state, scratch, err);
+}
+
+static zm_status prepare_forward(const zm_tensor *node, void **state, size_t *scratch, zm_error *err)
+{
+    return forward_on(zm_attention_loops(), node, state, scratch, err);
+}
+
+static zm_status prepare_backward(const zm_tensor *node, void **state, size_t *scratch, zm_error *err)
+{
+    return backward_on(zm_attention_loops(), node, state, scratch, err);
+}
+
+static zm_status prepare_forward_bf16(const zm_tensor *node, void **state, size_t *scratch, zm_error *err)
+{
+    return forward_on(zm_attention_bf16_loops(), node, state, scratch, err);
+}
+
+static zm_status prepare_backward_bf16(const zm_tensor *node, void **state, size_t *scratch, zm_error *err)
+{
+    return backward_on(zm_attention_bf16_loops(), node, state, scratch, err);
 }
 
 static int this_thread(void)
@@ -114,7 +148,7 @@ static int this_thread(void)
 static void run_forward(const zm_tensor *node, void *state, void *scratch)
 {
     const attention_state *s = state;
-    const zm_attention_fns *f = zm_attention_loops();
+    const zm_attention_fns *f = s->f;
     zm_attention_job j = job_of(node);
     j.block = s->block;
     j.y = node->data;
@@ -129,7 +163,7 @@ static void run_forward(const zm_tensor *node, void *state, void *scratch)
 static void run_backward(const zm_tensor *node, void *state, void *scratch)
 {
     const attention_state *s = state;
-    const zm_attention_fns *f = zm_attention_loops();
+    const zm_attention_fns *f = s->f;
     zm_attention_job j = job_of(node);
     j.block = s->block;
     j.gy = data_of(node, 5);
@@ -153,3 +187,15 @@ const zm_kernel zm_cpu_attention_grad = {.op = &zm_op_attention_grad,
                                          .prepare = prepare_backward,
                                          .run = run_backward,
                                          .release = free};
+const zm_kernel zm_cpu_attention_bf16 = {.op = &zm_op_attention,
+                                         .name = "simd_bf16",
+                                         .decline = decline_bf16,
+                                         .prepare = prepare_forward_bf16,
+                                         .run = run_forward,
+                                         .release = free};
+const zm_kernel zm_cpu_attention_grad_bf16 = {.op = &zm_op_attention_grad,
+                                              .name = "simd_bf16",
+                                              .decline = decline_bf16,
+                                              .prepare = prepare_backward_bf16,
+                                              .run = run_backward,
+                                              .release = free};

@@ -9,7 +9,9 @@ typedef float vec __attribute__((vector_size(LANES * 4)));
 typedef float loose_vec __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
 typedef int32_t ivec __attribute__((vector_size(LANES * 4)));
 
-#define INLINE static inline __attribute__((always_inline))
+#ifndef INLINE
+#define INLINE static inline __attribute__((always_inline, unused))
+#endif
 
 INLINE vec load(const float *p)
 {

@@ -14,6 +14,7 @@
 #define ONCE 8 /* columns of A zipped at once */
 #endif
 
+#ifndef TURNS
 /* A panel of a block is larger than the nearest cache; eight steps of it are on their way. */
 INLINE void fetch_ahead(const int vectors, const float *b)
 {
@@ -21,10 +22,12 @@ INLINE void fetch_ahead(const int vectors, const float *b)
     for (int j = 0; j < vectors * LANES; j += 16)
         __builtin_prefetch(b + 8 * vectors * LANES + j);
 }
+#endif
 
 #ifdef __AVX512BF16__
 #include <immintrin.h>
 
+#ifndef TURNS
 INLINE void multiply(const int vectors, vec *sums, const float *left, const vec *right)
 {
     int pair;
@@ -34,6 +37,7 @@ INLINE void multiply(const int vectors, vec *sums, const float *left, const vec 
     for (int j = 0; j < vectors; j++)
         sums[j] = (vec)_mm512_dpbf16_ps((__m512)sums[j], one, (__m512bh)right[j]);
 }
+#endif
 
 static void round_row(float *to, const float *from, int64_t n)
 {

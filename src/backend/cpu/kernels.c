@@ -19,4 +19,5 @@ const zm_kernel *const zm_cpu_kernels[] = {
 };
 
 const zm_kernel *const zm_cpu_int8_kernels[] = {&zm_int8_matmul, &zm_int8_conv_source, &zm_int8_conv, NULL};
-const zm_kernel *const zm_cpu_bf16_kernels[] = {&zm_gemm_matmul_bf16, NULL};
+const zm_kernel *const zm_cpu_bf16_kernels[] = {&zm_gemm_matmul_bf16, &zm_cpu_attention_bf16,
+                                                &zm_cpu_attention_grad_bf16, NULL};

@@ -8,6 +8,7 @@
 #include <omp.h>
 #endif
 
+#include "backend/cpu/gemm_isa.h"
 #include "backend/cpu/widen.h"
 
 static zm_simd_level detect(void)
@@ -65,6 +66,15 @@ const zm_norm_fns *zm_norm_loops(void)
 const zm_attention_fns *zm_attention_loops(void)
 {
     return PICK(zm_attention);
+}
+
+const zm_attention_fns *zm_attention_bf16_loops(void)
+{
+#ifdef ZM_HAVE_AMX
+    return zm_gemm_bf16_best() == &zm_gemm_bf16_amx ? &zm_attention_amx : NULL;
+#else
+    return NULL;
+#endif
 }
 
 const zm_optim_fns *zm_optim_loops(void)

@@ -93,6 +93,8 @@ typedef struct zm_attention_fns {
     void (*backward)(const zm_attention_job *j, int64_t b, int64_t h, bool add_bias, float *scratch);
 } zm_attention_fns;
 const zm_attention_fns *zm_attention_loops(void);
+/* With the products in bf16 and sums in f32, where that is faster (AMX); else NULL. */
+const zm_attention_fns *zm_attention_bf16_loops(void);
 
 typedef struct zm_optim_fns {
     /* p -= c[0] p; m, v: running means of g and g^2; p -= c[1] m / (sqrt(v) c[2] + c[3]); see optim.h. */
@@ -128,5 +130,8 @@ const zm_winograd_fns *zm_winograd_loops(void);
 ZM_SIMD_TABLES(base)
 ZM_SIMD_TABLES(avx2)
 ZM_SIMD_TABLES(avx512)
+#ifdef ZM_HAVE_AMX
+extern const zm_attention_fns zm_attention_amx; /* simd_attention.c once more, with tiles (ZM_TILES) */
+#endif
 
 #endif

@@ -229,6 +229,7 @@ static void forward(const zm_attention_job *j, int64_t b, int64_t h, int64_t fir
         for (int64_t p = 0; p < panels; p++)
             forward_tile(j, &x, b, h, first, n, p, k0, k1);
     }
+    products_end();
     for (int64_t p = 0; p < panels; p++)
         finish_panel(j, &x, p, n - p * PANEL < PANEL ? n - p * PANEL : PANEL,
                      j->y + ((b * j->Nq + first + p * PANEL) * j->H + h) * dv);
@@ -482,6 +483,7 @@ static void backward(const zm_attention_job *j, int64_t b, int64_t h, bool add, 
         if (j->dbias)
             put_bias(j, &x, h, i, n, add);
     }
+    products_end();
     scatter(j->dk + key * j->d, j->H * j->d, x.dk, x.dp, x.keys, j->Nk, j->d);
     scatter(j->dv_out + key * j->dv, j->H * j->dv, x.dv, x.dvp, x.keys, j->Nk, j->dv);
 }

@@ -23,6 +23,9 @@ typedef struct product {
     int64_t ldc, lda, ldb, K;
 } product;
 
+#ifdef ZM_TILES
+#include "backend/cpu/simd_attention_amx.h"
+#else
 INLINE void tile(const int rows, const int vecs, const bool by_rows, const product *p)
 {
     vf acc[TALL][2];
@@ -105,6 +108,11 @@ INLINE void multiply(bool by_rows, product p, int64_t M, int64_t width)
         p.alpha = p.alpha ? p.alpha + PANEL : NULL;
     }
 }
+
+INLINE void products_end(void)
+{
+}
+#endif
 
 /* y[c * y_stride + r] = factor x[r * x_stride + c]; columns r = rows..padded-1 of y become zero. */
 INLINE void turn_scaled(float *y, int64_t y_stride, const float *x, int64_t x_stride, int64_t rows, int64_t padded,

@@ -26,7 +26,9 @@ typedef float vf_loose __attribute__((vector_size(VEC_BYTES), aligned(4), may_al
 typedef float v4 __attribute__((vector_size(16)));
 typedef float v4_loose __attribute__((vector_size(16), aligned(4), may_alias));
 
+#ifndef INLINE
 #define INLINE static inline __attribute__((always_inline, unused))
+#endif
 
 INLINE vf vload(const float *p)
 {
