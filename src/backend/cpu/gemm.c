@@ -276,14 +276,10 @@ static void gather_strips(const zm_gemm *g, const strips *s, const float *const 
         return;
     }
     const int once = g->isa->once;
-    for (int k = 0; k < count; k += once) { /* a line of every column is used up while it is near */
-        for (int c = k + once; c < k + 2 * once && c < count; c++)
-            for (int64_t i = s->first[0]; i < s->first[s->n - 1] + s->rows[s->n - 1]; i += 16)
-                __builtin_prefetch(column[c] + i);
+    for (int k = 0; k < count; k += once) /* a line of every column is used up while it is near */
         for (int i = 0; i < s->n; i++)
             g->isa->zip_columns(s->packed[i] + k / 2 * (g->isa->turns ? 1 : s->rows[i]), column + k, s->first[i],
                                 s->rows[i], (int)least(once, count - k));
-    }
 }
 
 static void run_columns(const zm_gemm *g, const share *w, zm_tile *t, int64_t block, int64_t k0, int64_t k1, int64_t n0,

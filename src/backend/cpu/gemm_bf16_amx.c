@@ -34,11 +34,10 @@ INLINE void tile_of(const bool tall, const bool wide, const zm_tile *t)
         for (int j = 0; j < t->cols; j += SIDE)
             __builtin_prefetch(t->c + i * t->c_step + j, 1);
     __asm__ volatile("" ::: "memory"); /* what was written before is read by tiles */
-    if (t->add && whole) {
+    if (t->add && whole)
         move_sums(tall, wide, false, t->c, t->c_step);
-    } else {
+    else
         clear_sums(tall, wide);
-    }
     for (; k + SIDE <= steps; k += SIDE)
         multiply_steps(tall, wide, a + k, ZM_TILE_PITCH, b + (int64_t)k * t->width, t->width);
     if (k < steps)
