@@ -81,6 +81,49 @@ static zm_status make_latents(zm_job *job, dit_job *d, zm_latents *out, const zm
     return s;
 }
 
+static bool same_bytes(const char *a, const char *b)
+{
+    zm_map x, y;
+    zm_error ignored = {0};
+    if (zm_map_open(&x, a, &ignored))
+        return false;
+    bool same = !zm_map_open(&y, b, &ignored);
+    if (same) {
+        same = x.size == y.size && !memcmp(x.at, y.at, x.size);
+        zm_map_close(&y);
+    }
+    zm_map_close(&x);
+    return same;
+}
+
+/* A network that starts from another keeps what its latents were divided by, if the autoencoder is the same: into
+ * job->model, and *kept; else these are measured. */
+static zm_status keep_stats(zm_job *job, bool *kept, zm_error *err)
+{
+    const zm_train_config *c = &job->c;
+    *kept = false;
+    if (!c->start || !*c->start)
+        return ZM_OK;
+    char *config = zm_path_join(c->start, "config.json"), *was = zm_path_join(c->start, "vae.gguf"),
+         *is = zm_path_join(c->out, "vae.gguf");
+    zm_status s = config && was && is ? ZM_OK : zm_fail(err, ZM_E_NOMEM, "out of memory for a path");
+    if (!s && zm_path_is_file(config) && same_bytes(was, is)) {
+        static const char *const name[] = {"latents_mean", "latents_std"};
+        zm_json from = {0};
+        s = zm_json_load(&from, config, 1 << 20, err);
+        json_t *old = s ? NULL : json_object_get(from.root, "vae"), *vae = json_object_get(job->model.root, "vae");
+        *kept = json_object_get(old, name[0]) && json_object_get(old, name[1]) && json_is_object(vae);
+        for (int i = 0; *kept && i < 2; i++)
+            if (json_object_set(vae, name[i], json_object_get(old, name[i])))
+                s = zm_fail(err, ZM_E_NOMEM, "out of memory for the model's sizes");
+        zm_json_close(&from);
+    }
+    free(config);
+    free(was);
+    free(is);
+    return s;
+}
+
 static zm_status prepare_latents(zm_job *job, dit_job *d, zm_error *err)
 {
     const zm_train_config *c = &job->c;
@@ -91,11 +134,19 @@ static zm_status prepare_latents(zm_job *job, dit_job *d, zm_error *err)
     if (!s)
         s = zm_json_load(&sizes, known, 1 << 20, err);
     free(known);
+    bool kept = false;
     if (!s) {
         zm_json_close(&job->model);
         job->model = sizes;
-        s = zm_job_vae_new(job, &d->v, &d->vae_params, err);
+        s = keep_stats(job, &kept, err);
     }
+    if (!s)
+        s = zm_job_vae_new(job, &d->v, &d->vae_params, err);
+    int stride = s ? 1 : zm_vae_temporal_stride(d->v);
+    if (!s && (job->data_frames - 1) % stride)
+        s = zm_fail(err, ZM_E_USAGE, "the clips have %d frames; the autoencoder takes %dn+1", job->data_frames, stride);
+    if (!s && kept)
+        s = zm_job_write_config(job, d->v, err);
     if (!s)
         s = open_weights(&d->vae_file, c->out, "vae.gguf", err);
     if (!s)
@@ -107,13 +158,18 @@ static zm_status prepare_latents(zm_job *job, dit_job *d, zm_error *err)
         const zm_param *p = zm_params_at(d->vae_params, i);
         hash = zm_hash64(p->data, (size_t)zm_shape_elems(p->shape) * 4, hash);
     }
+    if (kept) {
+        const zm_vae_config *v = zm_vae_config_of(d->v);
+        hash = zm_hash64(v->mean, sizeof v->mean, hash);
+        hash = zm_hash64(v->std, sizeof v->std, hash);
+    }
     char key[192];
     snprintf(key, sizeof key,
-             "vae %016" PRIx64 " data %d %s seed %" PRId64 " level %" PRId64 "/%g clips %" PRId64 " captions %" PRId64
-             " %dx%dx%d",
+             "vae %016" PRIx64 " data %d %s seed %" PRId64 " level %" PRId64 "/%g/%g clips %" PRId64
+             " captions %" PRId64 " %dx%dx%d",
              hash, c->data_kind, c->data_path ? c->data_path : "", c->data_seed, c->data_level, c->data_sustained,
-             c->data_clips, c->dit_captions, job->width, job->height, job->data_frames);
-    s = make_latents(job, d, &d->train, &job->train, "latents.safetensors", c->data_clips, key, true, err);
+             c->data_things, c->data_clips, c->dit_captions, job->width, job->height, job->data_frames);
+    s = make_latents(job, d, &d->train, &job->train, "latents.safetensors", c->data_clips, key, !kept, err);
     return s ? s
              : make_latents(job, d, &d->held, &job->held, "latents-held-out.safetensors", c->data_held_out, key, false,
                             err);
@@ -256,6 +312,7 @@ static zm_status write_samples(void *user, int64_t step, zm_error *err)
 zm_status zm_job_dit(zm_job *job, zm_error *err)
 {
     const zm_train_config *c = &job->c;
+    int seen = job->data_frames < job->frames ? job->data_frames : job->frames; /* of a clip at a time */
     dit_job d = {0};
     zm_status s = prepare_latents(job, &d, err);
     if (!s)
@@ -269,7 +326,7 @@ zm_status zm_job_dit(zm_job *job, zm_error *err)
                               .prompt_dropout = c->dit_prompt_dropout,
                               .common = c->dit_common,
                               .given = c->dit_given,
-                              .frames = 1 + (job->frames - 1) / (d.v ? zm_vae_temporal_stride(d.v) : 1),
+                              .frames = 1 + (seen - 1) / (d.v ? zm_vae_temporal_stride(d.v) : 1),
                               .level_frames = (int)c->dit_level_frames,
                               .back = c->dit_causal_share,
                               .back_common = c->dit_causal_common,

@@ -22,12 +22,14 @@ static zm_status open_data(zm_job *job, zm_error *err)
         return zm_job_open_folder(job, err);
     job->world = (zm_world_source){.world = {.width = job->width,
                                              .height = job->height,
-                                             .frames = job->data_frames,
+                                             .frames = job->data_frames > job->frames ? job->data_frames : job->frames,
                                              .fps = (float)job->fps,
                                              .split = ZM_SPLIT_TRAIN,
                                              .level = (int)c->data_level,
-                                             .sustained = (float)c->data_sustained},
-                                   .seed = (uint64_t)c->data_seed};
+                                             .sustained = (float)c->data_sustained,
+                                             .things = (float)c->data_things},
+                                   .seed = (uint64_t)c->data_seed,
+                                   .frames = job->data_frames};
     zm_status s = zm_world_card_new(&job->world.card, &job->world.world, 0, err);
     if (s)
         return s;
@@ -58,10 +60,10 @@ zm_status zm_job_open(zm_job *job, zm_error *err)
     job->frames = (int)frames;
     job->fps = (int)fps;
     job->data_frames = c->data_frames ? (int)c->data_frames : job->frames;
-    if (job->data_frames < job->frames || (c->data_frames && c->stage != ZM_STAGE_DIT))
+    if (c->data_frames && c->stage != ZM_STAGE_DIT)
         return zm_fail(err, ZM_E_USAGE,
-                       "data.frames is %d; stage dit takes clips that are longer than the model's %d frames",
-                       job->data_frames, job->frames);
+                       "data.frames is %d; only stage dit takes clips of other lengths than the model's",
+                       job->data_frames);
     job->dir = zm_path_join(c->out, "train-%s", stage_name[c->stage]);
     if (!job->dir)
         return zm_fail(err, ZM_E_NOMEM, "out of memory for a path");

@@ -20,7 +20,7 @@ typedef struct zm_job {
     char *dir;     /* OUT/train-STAGE */
     char fingerprint[256];
     int width, height, frames, fps;
-    int data_frames; /* of the data's clips: as the model's, or more (data.frames) */
+    int data_frames; /* of the data's clips (data.frames): as the model's, more, or fewer */
     zm_world_source world, world_held;
     void *folder; /* owned, when data.kind is folder or jsonl */
     zm_clip_source train, held;

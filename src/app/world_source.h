@@ -8,8 +8,9 @@
 
 typedef struct zm_world_source {
     zm_world_options world;
-    uint64_t seed;       /* clip i is scene seed + i */
-    zm_world_card *card; /* draws whole pools of clips; NULL: the CPU draws clip by clip */
+    uint64_t seed; /* clip i is scene seed + i */
+    int frames;    /* of the clips; fewer than the world's: a stretch from anywhere in each, its subject in view */
+    zm_world_card *card; /* draws whole pools of whole clips; NULL: the CPU draws clip by clip */
 } zm_world_source;
 
 /* `s` with its card is borrowed by the source.  Even captions are English, odd ones Chinese. */

@@ -21,9 +21,12 @@ static const zm_config_row rows[] = {
     {"data.held_out", ZM_CONFIG_INT, AT(data_held_out), "64", 1, 1e6, 0, NULL, NULL, "clips kept for validation"},
     {"data.level", ZM_CONFIG_INT, AT(data_level), "0", 0, 1, 0, NULL, NULL, "world: 0 core grammar, 1 everything"},
     {"data.frames", ZM_CONFIG_INT, AT(data_frames), "0", 0, 1025, 0, NULL, NULL,
-     "dit: frames of the clips, which a model made in blocks learns films from; 0: as the model's, whose are the first"},
+     "dit: frames of the clips; 0: as the model's; more: what a model made in blocks learns films from; fewer: stretches "
+     "of the world's clips, more looks for the same time"},
     {"data.sustained", ZM_CONFIG_FLOAT, AT(data_sustained), "0", 0, 1, 0, NULL, NULL,
      "world: share of scenes that never come to rest"},
+    {"data.things", ZM_CONFIG_FLOAT, AT(data_things), "0", 0, 1, 0, NULL, NULL,
+     "world: share of subjects that are things where shapes can do the same; 0: 0.55"},
     {"train.steps", ZM_CONFIG_INT, AT(steps), NULL, 1, 1e12, 0, NULL, NULL, "optimiser steps in all"},
     {"train.warmup", ZM_CONFIG_INT, AT(warmup), "50", 0, 1e9, 0, NULL, NULL, "steps of rising learning rate"},
     {"train.cooldown", ZM_CONFIG_INT, AT(cooldown), "200", 0, 1e12, 0, NULL, NULL,

@@ -20,7 +20,7 @@ typedef struct zm_train_config {
     int data_kind;         /* zm_data_kind */
     const char *data_path; /* folder or JSON lines file */
     int64_t data_seed, data_clips, data_held_out, data_level, data_frames;
-    double data_sustained;
+    double data_sustained, data_things;
     int64_t steps, warmup, cooldown, batch, log_every, validate_every;
     double checkpoint_seconds;
     bool checkpointing;

@@ -1,5 +1,6 @@
 /* Scenes by grammar: attributes first, then a layout that makes them true; and the split that training never sees.
  * SPDX-License-Identifier: MIT */
+#include <math.h>
 #include <string.h>
 
 #include "world/layout.h"
@@ -60,22 +61,23 @@ static int pick_action(zm_rng *r, int cls, bool local_only, bool sustained)
     return weighted(r, w, ZM_ACT_COUNT);
 }
 
-/* Shapes carry colours and shadows, so they get half of the places they can take. */
-static int pick_class(zm_rng *r, int action, int level)
+/* Shapes carry colours and shadows, so they get half of the places they can take, unless asked otherwise. */
+static int pick_class(zm_rng *r, int action, const zm_world_options *opt)
 {
     int fit[128] = {0}, shapes = 0, n = 0;
-    int classes = level > 0 ? zm_world_count(ZM_ATTR_CLASS) : zm_world_core_classes();
+    int things = opt->things == 0 ? 55 : opt->things > 0 ? (int)lrintf(100 * opt->things) : 0;
+    int classes = opt->level > 0 ? zm_world_count(ZM_ATTR_CLASS) : zm_world_core_classes();
     for (int c = 0; c < classes && n < 128; c++)
         if (zm_world_can(c, action)) {
             fit[n++] = c;
             shapes += zm_class_is_shape(c);
         }
-    if (shapes && (shapes == n || zm_rng_below(r, 100) < 45))
+    if (shapes && (shapes == n || (int)zm_rng_below(r, 100) < 100 - things))
         return fit[zm_rng_below(r, (uint32_t)shapes)];
     return fit[shapes + (int)zm_rng_below(r, (uint32_t)(n - shapes))];
 }
 
-static int pick_object(zm_rng *r, int action, int level)
+static int pick_object(zm_rng *r, int action, const zm_world_options *opt)
 {
     uint32_t u = zm_rng_below(r, 100);
     if (action == ZM_ACT_TOPPLE)
@@ -86,7 +88,7 @@ static int pick_object(zm_rng *r, int action, int level)
         return action == ZM_ACT_COLLIDE ? ZM_CLASS_BALL : ZM_CLASS_CUBE;
     if (u < 88)
         return ZM_CLASS_CYLINDER;
-    int c = pick_class(r, ZM_ACT_SLIDE, level);
+    int c = pick_class(r, ZM_ACT_SLIDE, opt);
     return zm_class_is_shape(c) ? zm_world_find(ZM_ATTR_CLASS, "gift") : c;
 }
 
@@ -125,13 +127,13 @@ static int most_of(int action)
 }
 
 /* Group 1: what the subject meets, or a companion that acts beside it. */
-static void pick_second(zm_scene *s, const zm_scene_spec *q, int level, zm_rng *r)
+static void pick_second(zm_scene *s, const zm_scene_spec *q, const zm_world_options *opt, zm_rng *r)
 {
     static const int target_weight[3] = {34, 30, 36};
     const zm_group *a = &s->group[0];
     zm_group *g = &s->group[1];
     if (is_meeting(a->action)) {
-        g->cls = q->object_cls >= 0 ? q->object_cls : pick_object(r, a->action, level);
+        g->cls = q->object_cls >= 0 ? q->object_cls : pick_object(r, a->action, opt);
         g->action = ZM_ACT_REST;
         int most = a->action == ZM_ACT_PUSH ? 2 : 3;
         g->count = q->object_count > 0 ? q->object_count : 1 + weighted(r, target_weight, most);
@@ -147,13 +149,13 @@ static void pick_second(zm_scene *s, const zm_scene_spec *q, int level, zm_rng *
         if (!is_local(a->action) || q->object_count == 0 || a->count > 2 || (!wanted && !chance))
             return;
         int action = pick_action(r, q->object_cls, true, false);
-        g->cls = q->object_cls >= 0 ? q->object_cls : pick_class(r, action, level);
+        g->cls = q->object_cls >= 0 ? q->object_cls : pick_class(r, action, opt);
         g->action = action;
         g->count = pick_count(q->object_count, 4 - a->count > 2 ? 2 : 4 - a->count, r);
         if (g->cls == a->cls && !zm_class_is_shape(g->cls))
             return;
     }
-    paint(g, q->object_colour, 0, s->ground, a->colour, level, r);
+    paint(g, q->object_colour, 0, s->ground, a->colour, opt->level, r);
     g->direction = 0;
     s->n_group = 2;
 }
@@ -185,14 +187,14 @@ static void attempt(zm_scene *s, const zm_scene_spec *q, const zm_world_options 
     *s = (zm_scene){.n_group = 1};
     pick_scenery(s, q, opt, r);
     g->action = q->action >= 0 ? q->action : pick_action(r, q->cls, false, s->sustained);
-    g->cls = q->cls >= 0 ? q->cls : pick_class(r, g->action, opt->level);
+    g->cls = q->cls >= 0 ? q->cls : pick_class(r, g->action, opt);
     int most = q->object_count > 0 && most_of(g->action) == 3 ? 2 : most_of(g->action);
     g->count = pick_count(q->count, most, r);
     paint(g, q->colour, q->material, s->ground, -1, opt->level, r);
     g->direction = has_direction(g->action) ? (zm_rng_below(r, 2) ? 1 : -1) : 0;
     if (g->action == ZM_ACT_HOP && zm_rng_below(r, 3) == 0)
         g->direction = 0;
-    pick_second(s, q, opt->level, r);
+    pick_second(s, q, opt, r);
     if (s->n_group > 1 && g->action == ZM_ACT_HOP)
         g->direction = 0;
     if (g->action == ZM_ACT_HOP && g->count > 1)

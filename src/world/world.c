@@ -55,6 +55,8 @@ zm_status zm_world_check(const zm_world_options *opt, zm_error *err)
         return zm_fail(err, ZM_E_USAGE, "world: %g frames per second is outside of 0.5..240", (double)o.fps);
     if (o.frames < 1 || o.frames > 100000)
         return zm_fail(err, ZM_E_USAGE, "world: %d frames is outside of 1..100000", o.frames);
+    if (o.first < 0 || o.first > 100000)
+        return zm_fail(err, ZM_E_USAGE, "world: %d frames before the first is outside of 0..100000", o.first);
     if (!zm_physics_here())
         return zm_fail(err, ZM_E_UNSUPPORTED,
                        "world: this build has no physics, it was made without Chipmunk; "
@@ -78,6 +80,7 @@ static zm_status open_world(zm_world **out, const zm_scene *s, const zm_world_op
         w->width = o.width;
         w->height = o.height;
         w->fps = o.fps;
+        w->frame = o.first;
         w->physics = zm_physics_new(s);
     }
     if (!w || !w->physics) {

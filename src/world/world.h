@@ -108,6 +108,8 @@ typedef struct zm_world_options {
     int level;          /* 0 core grammar, 1 everything (all materials, classes and grounds) */
     float camera_share; /* share of clips with a moving camera; 0 = [0.1], negative = none */
     float sustained;    /* share of scenes that still move after a minute */
+    float things; /* share of subjects that are things where shapes can do the same; 0 = [0.55], negative = none */
+    int first;    /* frames that go by before the first that is drawn, 0 .. 100000 */
 } zm_world_options;
 
 /* What is asked of a scene; ZM_WORLD_ANY leaves a field to the sampler.  All fields 0 is NOT "anything":

@@ -47,7 +47,7 @@ static void test_clips(const zm_world_options *w, uint64_t seed)
 static void test_pool(const zm_world_options *w, uint64_t seed)
 {
     zm_error err = {0};
-    zm_world_source from = {.world = *w, .seed = seed};
+    zm_world_source from = {.world = *w, .seed = seed, .frames = w->frames};
     zm_clip_source cpu = zm_world_source_interface(&from);
     zm_world_source card_from = from;
     zm_pool a, b = {0};
@@ -64,6 +64,37 @@ static void test_pool(const zm_world_options *w, uint64_t seed)
     zm_pool_release(&a);
     zm_pool_release(&b);
     zm_world_card_free(card_from.card);
+}
+
+/* A source of stretches: each is a part of its scene's clip, with the subject's pixels in it. */
+static void test_stretches(const zm_world_options *w, uint64_t seed)
+{
+    enum { SHORT = 2, CLIPS = 12 };
+    zm_error err = {0};
+    zm_world_source from = {.world = *w, .seed = seed, .frames = SHORT};
+    zm_clip_source whole_of = {0}, part_of = zm_world_source_interface(&from);
+    zm_world_source all = from;
+    all.frames = w->frames;
+    whole_of = zm_world_source_interface(&all);
+    size_t frame = (size_t)PIXELS / F;
+    uint8_t *whole = malloc(PIXELS * 3), *mask = malloc(PIXELS), *part = malloc(SHORT * frame * 3);
+    int found = 0, firsts = 0;
+    for (int64_t i = 0; whole && mask && part && i < CLIPS; i++) {
+        bool ok =
+            !whole_of.clip(whole_of.user, i, whole, mask, &err) && !part_of.clip(part_of.user, i, part, mask, &err);
+        for (int f = 0; ok && f + SHORT <= w->frames; f++)
+            if (!memcmp(whole + (size_t)f * frame * 3, part, SHORT * frame * 3)) {
+                found++;
+                firsts |= 1 << f;
+                break;
+            }
+    }
+    tap_equal_i64(part_of.frames, SHORT, "frames of a stretch");
+    tap_ok(found == CLIPS, "%d of %d stretches are parts of their clips %s", found, CLIPS, err.text);
+    tap_ok(firsts & (firsts - 1), "and not all from one place");
+    free(whole);
+    free(mask);
+    free(part);
 }
 
 /* Said in a sentence, and nothing stays behind. */
@@ -97,6 +128,7 @@ int main(void)
     tap_ok(!zm_backend_use(ZM_DEVICE_CUDA, true, &err), "a device of memory alone");
     test_clips(&w, seed % 1000003);
     test_pool(&w, seed % 999983);
+    test_stretches(&w, seed % 999979);
     test_refusals(w);
     return tap_done();
 }

@@ -212,6 +212,18 @@ check "both ways: a storyboard" "$zouma" generate -m "$both" -o "$dir/w-board.ap
 has "both ways: a storyboard" w-board.apng 48
 refuses "both ways: training on needs a share" 2 "dit.causal_share says how much" "" "$zouma" train "$dir/dit.yaml" --quiet \
     --set "out=$both" "start=$both" "model=$both/config.json"
-refuses "both ways: clips for films are no shorter than clips" 2 "longer than the model's 9 frames" "" "$zouma" train "$dir/dit.yaml" --quiet \
-    --set "out=$both" "start=$tiny" data.frames=5
+# ---- stretches of clips: what the latents were divided by stays, though other clips would say otherwise
+looks=$dir/looks
+cp -r "$both" "$looks"
+stats() # MODEL
+{
+    tr -d ' \n' <"$1/config.json" | sed 's/.*"latents_mean":\([^]]*\].*"latents_std":[^]]*\).*/\1/'
+}
+check "stretches: trained on" "$zouma" train "$dir/dit.yaml" --quiet --set "out=$looks" "start=$both" "model=$both/config.json" \
+    dit.causal_share=0.5 dit.causal_block=2 data.frames=5 data.things=1 data.seed=900
+alike "stretches: the latents' scale is kept" "stats '$both'" "stats '$looks'"
+check "stretches: the latents' scale is there" sh -c "tr -d ' \n' <'$looks/config.json' | grep -q '\"latents_mean\":\[-\{0,1\}[0-9]'"
+check "stretches: and it makes clips" "$zouma" generate -m "$looks" -o "$dir/looks.apng" --scale 1 --quiet "a red ball"
+has "stretches: and it makes clips" looks.apng 9
+refuses "stretches: of 4n+1 frames" 2 "takes 4n" "" "$zouma" train "$dir/dit.yaml" --quiet --set "out=$looks" "start=$both" data.frames=6
 finish

@@ -272,6 +272,39 @@ static void test_sustained(void)
            MANY);
 }
 
+/* What is drawn from a later frame on is the end of the whole clip; and subjects are things as often as asked. */
+static void test_stretches(void)
+{
+    enum { FRAMES = 9, SCENES = 12, MANY = 400 };
+    size_t frame = W * H * 3;
+    uint8_t *whole = malloc(FRAMES * frame), *part = malloc(FRAMES * frame);
+    int same = 0;
+    for (uint64_t i = 0; whole && part && i < SCENES; i++) {
+        zm_world_options o = {.frames = FRAMES, .level = 1, .camera_share = 0.3F, .sustained = i & 1}, late = o;
+        zm_scene s;
+        zm_scene_sample(&s, base_seed + 90 + i, &o);
+        late.first = 1 + (int)(i % (FRAMES - 1));
+        late.frames = FRAMES - late.first;
+        if (!zm_world_render(&s, &o, whole, NULL, NULL, NULL) && !zm_world_render(&s, &late, part, NULL, NULL, NULL))
+            same += !memcmp(whole + (size_t)late.first * frame, part, (size_t)late.frames * frame);
+    }
+    free(whole);
+    free(part);
+    tap_equal_i64(same, SCENES, "scenes drawn from a later frame on");
+    static const float asked[] = {-1, 0, 1};
+    int things[3] = {0};
+    for (int k = 0; k < 3; k++)
+        for (uint64_t i = 0; i < MANY; i++) {
+            zm_world_options o = {.level = 1, .things = asked[k]};
+            zm_scene s;
+            zm_scene_sample(&s, base_seed + 90 + i, &o);
+            things[k] += s.group[0].colour == ZM_WORLD_OWN_COLOUR;
+        }
+    tap_ok(things[0] < things[1] - MANY / 5 && things[1] < things[2] - MANY / 10,
+           "%d, %d and %d of %d subjects are things where none, as many as usual and all should be", things[0],
+           things[1], things[2], MANY);
+}
+
 static void test_refusals(clip *c)
 {
     zm_scene s;
@@ -339,6 +372,7 @@ int main(void)
     test_repeatable(c);
     test_many();
     test_sustained();
+    test_stretches();
     test_refusals(c);
     test_json(c);
     report_speed(c);
