@@ -120,14 +120,27 @@ static bool sees(const zm_eval_sight *v, int cls, int colour)
     return false;
 }
 
-static int check_bodies(const zm_eval_facts *f, const zm_eval_sight *v, bool colour)
+/* Bodies whose class is at least `from`. */
+static int check_classes(const zm_eval_facts *f, const zm_eval_sight *v, int from)
 {
     int asked = 0, right = 1;
     for (int g = 0; g < f->n_group; g++) {
-        if ((colour ? f->colour[g] : f->cls[g]) < 0)
+        if (f->cls[g] < from)
             continue;
         asked++;
-        right = right && (colour ? sees(v, -1, f->colour[g]) : sees(v, f->cls[g], -1));
+        right = right && sees(v, f->cls[g], -1);
+    }
+    return asked ? right : -1;
+}
+
+static int check_colours(const zm_eval_facts *f, const zm_eval_sight *v)
+{
+    int asked = 0, right = 1;
+    for (int g = 0; g < f->n_group; g++) {
+        if (f->colour[g] < 0)
+            continue;
+        asked++;
+        right = right && sees(v, -1, f->colour[g]);
     }
     return asked ? right : -1;
 }
@@ -141,9 +154,11 @@ int zm_eval_check(const zm_eval_facts *f, const zm_eval_sight *v, zm_eval_attr a
 {
     switch (a) {
     case ZM_EVAL_OBJECT:
-        return check_bodies(f, v, false);
+        return check_classes(f, v, 0);
+    case ZM_EVAL_THING:
+        return check_classes(f, v, ZM_CLASS_SHAPES);
     case ZM_EVAL_COLOUR:
-        return check_bodies(f, v, true);
+        return check_colours(f, v);
     case ZM_EVAL_COUNT:
         return f->bodies < 0 ? -1 : zm_eval_bodies(v) == f->bodies;
     case ZM_EVAL_ACTION:

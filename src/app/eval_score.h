@@ -9,6 +9,7 @@
 /* One row per attribute: code, name printed for people and in JSON. */
 #define ZM_EVAL_TABLE(X)                                                                                               \
     X(ZM_EVAL_OBJECT, "object")  /* every class asked for is seen */                                                   \
+    X(ZM_EVAL_THING, "thing")    /* of things that are no shapes: every one asked for is seen */                       \
     X(ZM_EVAL_COLOUR, "colour")  /* of shapes: a shape of every colour asked for is seen */                            \
     X(ZM_EVAL_COUNT, "count")    /* as many bodies as asked for */                                                     \
     X(ZM_EVAL_ACTION, "action")  /* of the subject */                                                                  \
