@@ -18,15 +18,16 @@
 #include "sample/flow.h"
 #include "world/world.h"
 
-enum { PAPER = 0xFFFFFF, INK = 0x202020, FAINT = 0x707070, GIVEN = 0x2E9E5B, CELL_W = 144, CELL_H = 96, GAP = 6 };
-enum { CLIP_FRAMES = 17, MARGIN = 14, LINE = 24, STEPS_MAX = 1000 };
+enum { PAPER = 0xFFFFFF, INK = 0x202020, FAINT = 0x707070, GIVEN = 0x2E9E5B, CELL_W = 144, GAP = 6 };
+enum { FRAMES_MAX = 65, SHOWN_MAX = 5 /* latent frames side by side */, MARGIN = 14, LINE = 24, STEPS_MAX = 1000 };
 
 typedef struct album {
     zm_model *m;
     const char *out, *log;
     zm_generator *g; /* of the model's own size */
     zm_request r;
-    zm_frame clip[CLIP_FRAMES]; /* the last clip made */
+    int frames, cell_h;        /* of the model's clips; pixels of a cell, of their shape */
+    zm_frame clip[FRAMES_MAX]; /* the last clip made */
     int n;
     zm_frame forming[8]; /* previews asked for */
     int wanted[8], n_wanted, step;
@@ -54,13 +55,13 @@ static zm_status blank(zm_frame *f, int width, int height, zm_error *err)
 }
 
 /* `picture` in a cell; with `hard` edges every pixel becomes a block, else it is resized smoothly. */
-static zm_status put(zm_frame *canvas, int x, int y, const zm_frame *picture, bool hard, zm_error *err)
+static zm_status put(const album *a, zm_frame *canvas, int x, int y, const zm_frame *picture, bool hard, zm_error *err)
 {
     zm_frame cell;
-    zm_status s = zm_frame_init(&cell, CELL_W, CELL_H, err);
+    zm_status s = zm_frame_init(&cell, CELL_W, a->cell_h, err);
     if (s)
         return s;
-    if (hard && CELL_W % picture->width == 0 && CELL_H / picture->height == CELL_W / picture->width)
+    if (hard && CELL_W % picture->width == 0 && a->cell_h == picture->height * (CELL_W / picture->width))
         zm_frame_repeat(&cell, picture, CELL_W / picture->width);
     else
         s = zm_frame_resize(&cell, picture, err);
@@ -176,21 +177,21 @@ static void sample_release(sample *p)
 /* A clip of the world, its latent, and what the decoder makes of it. */
 static zm_status sample_make(sample *p, const album *a, zm_vae_stream *encoder, zm_vae_stream *decoder, zm_error *err)
 {
-    int stride = zm_vae_spatial_stride(a->m->vae);
+    int stride = a->m->stride;
     *p = (sample){.width = a->r.width,
                   .height = a->r.height,
                   .lw = a->r.width / stride,
                   .lh = a->r.height / stride,
-                  .lf = 1 + (CLIP_FRAMES - 1) / 4,
-                  .z = zm_vae_z_dim(a->m->vae)};
-    size_t pixels = (size_t)(CLIP_FRAMES * p->width * p->height * 3), cells = (size_t)(p->lf * p->lh * p->lw * p->z);
+                  .lf = 1 + (a->frames - 1) / a->m->time_stride,
+                  .z = a->m->z_dim};
+    size_t pixels = (size_t)(a->frames * p->width * p->height * 3), cells = (size_t)(p->lf * p->lh * p->lw * p->z);
     p->video = malloc(pixels * sizeof(float));
     p->back = malloc(pixels * sizeof(float));
     p->latent = malloc(cells * sizeof(float));
     p->mixed = malloc(cells * sizeof(float));
     p->noise = malloc(cells * sizeof(float));
     uint8_t *rgb = malloc(pixels);
-    zm_world_options o = {.width = p->width, .height = p->height, .frames = CLIP_FRAMES, .camera_share = -1};
+    zm_world_options o = {.width = p->width, .height = p->height, .frames = a->frames, .camera_share = -1};
     zm_scene_spec q = zm_scene_spec_any();
     q.cls = zm_world_find(ZM_ATTR_CLASS, "panda");
     q.action = ZM_ACT_HOP;
@@ -211,26 +212,28 @@ static zm_status sample_make(sample *p, const album *a, zm_vae_stream *encoder, 
         p->video[i] = (float)rgb[i] / 127.5F - 1;
     free(rgb);
     if (!s)
-        s = zm_vae_encode_clip(encoder, p->video, CLIP_FRAMES, p->latent, err);
+        s = zm_vae_encode_clip(encoder, p->video, a->frames, p->latent, err);
     return s ? s : zm_vae_decode_clip(decoder, p->latent, p->lf, p->back, err);
 }
 
-static zm_status put_video(zm_frame *f, int x, int y, const sample *p, const float *video, int frame, zm_error *err)
+static zm_status put_video(const album *a, zm_frame *f, int x, int y, const sample *p, const float *video, int frame,
+                           zm_error *err)
 {
     zm_frame c = {0};
     zm_status s = from_pixels(&c, video + (size_t)frame * (size_t)(p->width * p->height * 3), p->width, p->height, err);
     if (!s)
-        s = put(f, x, y, &c, false, err);
+        s = put(a, f, x, y, &c, false, err);
     zm_frame_release(&c);
     return s;
 }
 
-static zm_status put_latent(zm_frame *f, int x, int y, const sample *p, const float *latent, int frame, zm_error *err)
+static zm_status put_latent(const album *a, zm_frame *f, int x, int y, const sample *p, const float *latent, int frame,
+                            zm_error *err)
 {
     zm_frame c = {0};
     zm_status s = from_latent(&c, latent + (size_t)frame * (size_t)(p->lw * p->lh * p->z), p->lw, p->lh, p->z, err);
     if (!s)
-        s = put(f, x, y, &c, true, err);
+        s = put(a, f, x, y, &c, true, err);
     zm_frame_release(&c);
     return s;
 }
@@ -238,21 +241,26 @@ static zm_status put_latent(zm_frame *f, int x, int y, const sample *p, const fl
 static zm_status autoencoder(const album *a, const sample *p, zm_error *err)
 {
     zm_frame f;
-    zm_status s = blank(&f, column(p->lf) + MARGIN - GAP, MARGIN + 3 * (LINE + CELL_H + GAP) + GAP, err);
+    int each = (p->lf - 1 + SHOWN_MAX - 2) / (SHOWN_MAX - 1), shown = each ? (p->lf - 1) / each + 1 : 1, n = 0, y[3];
+    zm_status s = blank(&f, column(shown) + MARGIN - GAP, MARGIN + 3 * (LINE + a->cell_h + GAP) + GAP, err);
     if (s)
         return s;
-    int y[3];
     for (int k = 0; k < 3; k++)
-        y[k] = MARGIN + LINE + k * (LINE + CELL_H + GAP);
-    label(&f, MARGIN, y[0] - LINE + 2, "the clip: frames 1, 5, 9, 13, 17");
-    label(&f, MARGIN, y[1] - LINE + 2, "its latent: 5 frames of 12x8 cells");
+        y[k] = MARGIN + LINE + k * (LINE + a->cell_h + GAP);
+    char text[96];
+    n = snprintf(text, sizeof text, "the clip: frames 1");
+    for (int i = 1; i < shown; i++)
+        n += snprintf(text + n, sizeof text - (size_t)n, ", %d", 1 + a->m->time_stride * each * i);
+    label(&f, MARGIN, y[0] - LINE + 2, text);
+    snprintf(text, sizeof text, "its latent: %d of %d frames of %dx%d cells", shown, p->lf, p->lw, p->lh);
+    label(&f, MARGIN, y[1] - LINE + 2, text);
     label(&f, MARGIN, y[2] - LINE + 2, "what the decoder makes of it");
-    for (int i = 0; !s && i < p->lf; i++) {
-        s = put_video(&f, column(i), y[0], p, p->video, 4 * i, err);
+    for (int i = 0; !s && i < shown; i++) {
+        s = put_video(a, &f, column(i), y[0], p, p->video, a->m->time_stride * each * i, err);
         if (!s)
-            s = put_latent(&f, column(i), y[1], p, p->latent, i, err);
+            s = put_latent(a, &f, column(i), y[1], p, p->latent, each * i, err);
         if (!s)
-            s = put_video(&f, column(i), y[2], p, p->back, 4 * i, err);
+            s = put_video(a, &f, column(i), y[2], p, p->back, a->m->time_stride * each * i, err);
     }
     if (s)
         zm_frame_release(&f);
@@ -265,7 +273,7 @@ static zm_status noise(const album *a, const sample *p, zm_vae_stream *decoder, 
     size_t cells = (size_t)(p->lf * p->lh * p->lw * p->z);
     zm_rng rng = zm_rng_init(1, 0);
     zm_rng_normals(&rng, p->noise, cells);
-    zm_status s = blank(&f, column(5) + MARGIN - GAP, MARGIN + LINE + 2 * (CELL_H + GAP) + GAP, err);
+    zm_status s = blank(&f, column(5) + MARGIN - GAP, MARGIN + LINE + 2 * (a->cell_h + GAP) + GAP, err);
     if (s)
         return s;
     for (int i = 0; !s && i < 5; i++) {
@@ -276,9 +284,9 @@ static zm_status noise(const album *a, const sample *p, zm_vae_stream *decoder, 
         zm_flow_mix(p->mixed, NULL, p->latent, p->noise, sigma, cells);
         s = zm_vae_decode_clip(decoder, p->mixed, p->lf, p->back, err);
         if (!s)
-            s = put_video(&f, column(i), MARGIN + LINE, p, p->back, CLIP_FRAMES / 2, err);
+            s = put_video(a, &f, column(i), MARGIN + LINE, p, p->back, a->frames / 2, err);
         if (!s)
-            s = put_latent(&f, column(i), MARGIN + LINE + CELL_H + GAP, p, p->mixed, p->lf / 2, err);
+            s = put_latent(a, &f, column(i), MARGIN + LINE + a->cell_h + GAP, p, p->mixed, p->lf / 2, err);
     }
     if (s)
         zm_frame_release(&f);
@@ -290,11 +298,12 @@ static zm_status both_latent_pictures(const album *a, zm_error *err)
     zm_vae_stream *encoder = NULL, *decoder = NULL;
     const zm_vae_stream_options keep = {.keep_graphs = true};
     sample p = {0};
-    zm_status s = zm_vae_stream_open(&encoder, a->m->vae, a->m->vae_part.params, ZM_VAE_ENCODE, a->r.height, a->r.width,
-                                     &keep, err);
+    const zm_part *part = &a->m->part[ZM_PART_VAE];
+    zm_status s = zm_model_need(a->m, ZM_PART_VAE, err);
     if (!s)
-        s = zm_vae_stream_open(&decoder, a->m->vae, a->m->vae_part.params, ZM_VAE_DECODE, a->r.height, a->r.width,
-                               &keep, err);
+        s = zm_vae_stream_open(&encoder, part->vae, part->params, ZM_VAE_ENCODE, a->r.height, a->r.width, &keep, err);
+    if (!s)
+        s = zm_vae_stream_open(&decoder, part->vae, part->params, ZM_VAE_DECODE, a->r.height, a->r.width, &keep, err);
     if (!s)
         s = sample_make(&p, a, encoder, decoder, err);
     if (!s)
@@ -312,7 +321,7 @@ static zm_status both_latent_pictures(const album *a, zm_error *err)
 static zm_status on_frame(void *user, const zm_frame *frame, zm_error *err)
 {
     album *a = user;
-    if (a->n == CLIP_FRAMES)
+    if (a->n == a->frames)
         return ZM_OK;
     zm_frame_release(&a->clip[a->n]);
     return zm_frame_copy(&a->clip[a->n++], frame, err);
@@ -349,10 +358,10 @@ static zm_status forming(album *a, zm_error *err)
         const char *prompt;
         uint64_t seed;
     } row[] = {{"a red ball bounces on the grass at sunset", 1}, {"a panda hops in the snow, by day", 2}};
-    enum { ROWS = 2, SHOWN = 6, STEP_HEIGHT = LINE + CELL_H + GAP };
-    int steps = a->r.steps, at[SHOWN] = {1, 3, 6, 10, 15, steps};
+    enum { ROWS = 2, SHOWN = 6 };
+    int step_height = LINE + a->cell_h + GAP, steps = a->r.steps, at[SHOWN] = {1, 3, 6, 10, 15, steps};
     zm_frame f;
-    zm_status s = blank(&f, column(SHOWN) + MARGIN - GAP, MARGIN + LINE + ROWS * STEP_HEIGHT + GAP, err);
+    zm_status s = blank(&f, column(SHOWN) + MARGIN - GAP, MARGIN + LINE + ROWS * step_height + GAP, err);
     if (s)
         return s;
     for (int i = 0; i < SHOWN; i++) {
@@ -363,14 +372,14 @@ static zm_status forming(album *a, zm_error *err)
     }
     a->n_wanted = SHOWN;
     for (int k = 0; !s && k < ROWS; k++) {
-        int y = MARGIN + LINE + k * STEP_HEIGHT;
+        int y = MARGIN + LINE + k * step_height;
         s = make(a, row[k].prompt, row[k].seed, err);
         for (int i = 0; i < SHOWN; i++) {
             if (!s && a->forming[i].rgb)
-                s = put(&f, column(i), y, &a->forming[i], false, err);
+                s = put(a, &f, column(i), y, &a->forming[i], false, err);
             zm_frame_release(&a->forming[i]);
         }
-        label(&f, MARGIN, y + CELL_H + 5, row[k].prompt);
+        label(&f, MARGIN, y + a->cell_h + 5, row[k].prompt);
     }
     a->n_wanted = 0;
     if (s)
@@ -387,7 +396,7 @@ typedef struct asked {
 static zm_status sheet(album *a, const char *name, const asked *ask, size_t n, const zm_sheet_options *o, zm_error *err)
 {
     enum { MOST = 8 };
-    static zm_frame kept[MOST][CLIP_FRAMES];
+    static zm_frame kept[MOST][FRAMES_MAX];
     zm_sheet_clip clip[MOST];
     zm_frame f = {0};
     zm_status s = ZM_OK;
@@ -400,7 +409,7 @@ static zm_status sheet(album *a, const char *name, const asked *ask, size_t n, c
     if (!s)
         s = zm_contact_sheet(&f, o, clip, n, err);
     for (size_t i = 0; i < MOST; i++)
-        for (int k = 0; k < CLIP_FRAMES; k++)
+        for (int k = 0; k < FRAMES_MAX; k++)
             zm_frame_release(&kept[i][k]);
     return s ? s : save(a, name, &f, err);
 }
@@ -539,9 +548,10 @@ static zm_status everything(album *a, const char *model, zm_error *err)
     a->r = (zm_request){.prompt = "a ball"};
     if (!s)
         s = zm_request_resolve(&a->r, a->m, err);
-    a->r.frames = CLIP_FRAMES;
+    a->frames = a->r.frames < FRAMES_MAX ? a->r.frames : FRAMES_MAX;
+    a->cell_h = s ? 0 : CELL_W * a->r.height / a->r.width;
     if (!s)
-        s = zm_generator_new(&a->g, a->m, &a->r, err);
+        s = zm_generator_new(&a->g, a->m, &a->r, NULL, err);
     if (!s)
         s = tokens(a, err);
     if (!s)
@@ -556,7 +566,7 @@ static zm_status everything(album *a, const char *model, zm_error *err)
         s = frames(a, err);
     if (!s && a->log)
         s = loss_curve(a, err);
-    for (int i = 0; i < CLIP_FRAMES; i++)
+    for (int i = 0; i < FRAMES_MAX; i++)
         zm_frame_release(&a->clip[i]);
     zm_generator_free(a->g);
     zm_model_close(a->m);
