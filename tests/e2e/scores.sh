@@ -21,7 +21,7 @@ check "it is a file" test -s "$dir/model/detector.gguf"
 
 check "the model is scored" into_json "$zouma" eval "$dir/model" --clips 4 --steps 2 --quiet --json --sheet "$dir/sheet.png"
 json "four scenes, two of them again held out" "j['clips'] == 4 and j['held_out_clips'] == 2 and j['steps'] == 2"
-json "every attribute has its ceiling" "len(j['attributes']) == 8 and all(a['asked'] == 0 or 0 <= a['ceiling'] <= 1 for a in j['attributes'])"
+json "every attribute has its ceiling" "len(j['attributes']) == 9 and all(a['asked'] == 0 or 0 <= a['ceiling'] <= 1 for a in j['attributes'])"
 json "every column has its physics" "len(j['physics']) == 5"
 check "the sheet is a picture" test -s "$dir/sheet.png"
 check "the same again" into_json "$zouma" eval "$dir/model" --clips 4 --steps 2 --quiet --json
