@@ -120,27 +120,15 @@ static bool sees(const zm_eval_sight *v, int cls, int colour)
     return false;
 }
 
-/* Bodies whose class is at least `from`. */
-static int check_classes(const zm_eval_facts *f, const zm_eval_sight *v, int from)
+/* Whether all is seen that `want` [n_group] asks for with numbers from `from` on: colours of shapes, or classes. */
+static int check_bodies(const zm_eval_facts *f, const zm_eval_sight *v, const int *want, int from)
 {
     int asked = 0, right = 1;
     for (int g = 0; g < f->n_group; g++) {
-        if (f->cls[g] < from)
+        if (want[g] < from)
             continue;
         asked++;
-        right = right && sees(v, f->cls[g], -1);
-    }
-    return asked ? right : -1;
-}
-
-static int check_colours(const zm_eval_facts *f, const zm_eval_sight *v)
-{
-    int asked = 0, right = 1;
-    for (int g = 0; g < f->n_group; g++) {
-        if (f->colour[g] < 0)
-            continue;
-        asked++;
-        right = right && sees(v, -1, f->colour[g]);
+        right = right && (want == f->colour ? sees(v, -1, want[g]) : sees(v, want[g], -1));
     }
     return asked ? right : -1;
 }
@@ -154,11 +142,11 @@ int zm_eval_check(const zm_eval_facts *f, const zm_eval_sight *v, zm_eval_attr a
 {
     switch (a) {
     case ZM_EVAL_OBJECT:
-        return check_classes(f, v, 0);
+        return check_bodies(f, v, f->cls, 0);
     case ZM_EVAL_THING:
-        return check_classes(f, v, ZM_CLASS_SHAPES);
+        return check_bodies(f, v, f->cls, ZM_CLASS_SHAPES);
     case ZM_EVAL_COLOUR:
-        return check_colours(f, v);
+        return check_bodies(f, v, f->colour, 0);
     case ZM_EVAL_COUNT:
         return f->bodies < 0 ? -1 : zm_eval_bodies(v) == f->bodies;
     case ZM_EVAL_ACTION:

@@ -102,8 +102,10 @@ static zm_status keep_stats(zm_job *job, bool *kept, zm_error *err)
 {
     const zm_train_config *c = &job->c;
     *kept = false;
-    if (!c->start || !*c->start)
+    if (!c->start)
         return ZM_OK;
+    if (!zm_path_is_dir(c->start)) /* said before clips are encoded for nothing */
+        return zm_fail(err, ZM_E_MISSING, "start: %s is no directory of a model", c->start);
     char *config = zm_path_join(c->start, "config.json"), *was = zm_path_join(c->start, "vae.gguf"),
          *is = zm_path_join(c->out, "vae.gguf");
     zm_status s = config && was && is ? ZM_OK : zm_fail(err, ZM_E_NOMEM, "out of memory for a path");

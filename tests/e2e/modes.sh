@@ -225,5 +225,7 @@ alike "stretches: the latents' scale is kept" "stats '$both'" "stats '$looks'"
 check "stretches: the latents' scale is there" sh -c "tr -d ' \n' <'$looks/config.json' | grep -q '\"latents_mean\":\[-\{0,1\}[0-9]'"
 check "stretches: and it makes clips" "$zouma" generate -m "$looks" -o "$dir/looks.apng" --scale 1 --quiet "a red ball"
 has "stretches: and it makes clips" looks.apng 9
+refuses "stretches: nothing to start from" 1 "is no directory of a model" "" "$zouma" train "$dir/dit.yaml" --quiet --set "out=$looks" \
+    "start=$dir/nowhere" data.frames=5
 refuses "stretches: of 4n+1 frames" 2 "takes 4n" "" "$zouma" train "$dir/dit.yaml" --quiet --set "out=$looks" "start=$both" data.frames=6
 finish
