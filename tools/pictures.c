@@ -1,6 +1,6 @@
 /* Every picture of docs/, made with the program itself: build/pictures MODEL OUTDIR [LOG.csv]
  *
- * MODEL is a model directory of the bundled model's kind; LOG.csv its training log (MODEL/train/log.csv and
+ * MODEL is a model directory of the bundled model's kind; LOG.csv its training log (MODEL/train/first/log.csv and
  * MODEL/train-dit/log.csv are looked for otherwise; without one the loss curve is left alone).  The pieces of a
  * Chinese prompt go to stdout as text, since the canvas draws ASCII only.
  * SPDX-License-Identifier: MIT */
@@ -579,7 +579,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: %s MODEL OUTDIR [LOG.csv]\n", argv[0]);
         return 2;
     }
-    char *log[] = {zm_path_join(argv[1], "train/log.csv"), zm_path_join(argv[1], "train-dit/log.csv")};
+    char *log[] = {zm_path_join(argv[1], "train/first/log.csv"), zm_path_join(argv[1], "train-dit/log.csv")};
     album a = {.out = argv[2], .log = argc == 4 ? argv[3] : NULL};
     for (int i = 0; i < 2 && !a.log; i++)
         if (log[i] && zm_path_is_file(log[i]))

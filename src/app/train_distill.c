@@ -142,6 +142,7 @@ static zm_status walk_paths(zm_job *job, distill_job *d, zm_error *err)
                           .seed = (uint64_t)c->seed,
                           .key = key,
                           .report = job->report,
+                          .precision = zm_train_precision(c),
                           .stop = &zm_app_stop};
     if (!o.solver)
         return zm_fail(err, ZM_E_USAGE, "distill.solver: there is no solver \"%s\"",
@@ -154,9 +155,9 @@ static zm_status walk_paths(zm_job *job, distill_job *d, zm_error *err)
         hash = hash_params(d->adapter->params, hash);
     snprintf(key, sizeof key,
              "teacher %016" PRIx64 " steps %dx%d %s shift %g guidance %g given %g own %g seed %" PRIu64
-             " data %d %.64s seed %" PRId64 " level %" PRId64,
+             " data %d %.64s seed %" PRId64 " level %" PRId64 " %s",
              hash, o.steps, o.fine, o.solver->name, o.shift, o.guidance, o.given, o.own, o.seed, c->data_kind,
-             c->data_path ? c->data_path : "", c->data_seed, c->data_level);
+             c->data_path ? c->data_path : "", c->data_seed, c->data_level, zm_precision_name(o.precision));
     s = zm_paths_open(&d->train, job->dir, "paths", &job->train, &teacher, &o, err);
     o.n = c->data_held_out;
     o.seed++;

@@ -96,6 +96,15 @@ static bool same_bytes(const char *a, const char *b)
     return same;
 }
 
+/* Whether means of latents are more than what an autoencoder has that no network was trained on: zeros. */
+static bool measured(const json_t *mean)
+{
+    size_t i;
+    const json_t *v;
+    json_array_foreach(mean, i, v) if (json_number_value(v) != 0) return true;
+    return false;
+}
+
 /* A network that starts from another keeps what its latents were divided by, if the autoencoder is the same: into
  * job->model, and *kept; else these are measured. */
 static zm_status keep_stats(zm_job *job, bool *kept, zm_error *err)
@@ -114,7 +123,7 @@ static zm_status keep_stats(zm_job *job, bool *kept, zm_error *err)
         zm_json from = {0};
         s = zm_json_load(&from, config, 1 << 20, err);
         json_t *old = s ? NULL : json_object_get(from.root, "vae"), *vae = json_object_get(job->model.root, "vae");
-        *kept = json_object_get(old, name[0]) && json_object_get(old, name[1]) && json_is_object(vae);
+        *kept = measured(json_object_get(old, name[0])) && json_object_get(old, name[1]) && json_is_object(vae);
         for (int i = 0; *kept && i < 2; i++)
             if (json_object_set(vae, name[i], json_object_get(old, name[i])))
                 s = zm_fail(err, ZM_E_NOMEM, "out of memory for the model's sizes");

@@ -19,6 +19,7 @@
 #include <signal.h>
 #include <stdio.h>
 
+#include "backend/backend.h"
 #include "model/dit.h"
 #include "model/lora.h"
 #include "model/text_encoder.h"
@@ -44,11 +45,12 @@ typedef struct zm_paths_options {
     int steps, fine;           /* the student's, and the teacher's in each of them */
     double shift, guidance;    /* guidance 1: none */
     const zm_solver *solver;   /* the teacher's */
-    double given;    /* share of paths whose first one or two latent frames are given: those of another path */
-    double own;      /* share of paths that the student walks */
-    uint64_t seed;   /* of noise */
-    const char *key; /* what made them; files with another key are made anew */
-    FILE *report;    /* progress for people; NULL: silent */
+    double given;           /* share of paths whose first one or two latent frames are given: those of another path */
+    double own;             /* share of paths that the student walks */
+    uint64_t seed;          /* of noise */
+    const char *key;        /* what made them; files with another key are made anew */
+    FILE *report;           /* progress for people; NULL: silent */
+    zm_precision precision; /* of the transformer's products */
     const volatile sig_atomic_t *stop; /* may be NULL; whole parts stay on disk */
 } zm_paths_options;
 

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "backend/backend.h"
 #include "ops/ops.h"
 #include "train/walk.h"
 
@@ -78,7 +77,7 @@ static zm_status answerer_open(answerer *a, const zm_paths_maker *m, int branche
             .batch = (int64_t)branches * BATCH, .frames = o->frames, .height = o->height, .width = o->width});
     a->velocity = zm_output(a->g, zm_dit_build(&b, m->t->dit, &a->in));
     zm_status s = zm_graph_finish(a->g, err);
-    return s ? s : zm_exec_new(&a->x, a->g, NULL, err);
+    return s ? s : zm_exec_new(&a->x, a->g, &(zm_exec_options){.precision = o->precision}, err);
 }
 
 static void answerer_close(answerer *a)

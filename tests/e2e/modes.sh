@@ -225,6 +225,10 @@ alike "stretches: the latents' scale is kept" "stats '$both'" "stats '$looks'"
 check "stretches: the latents' scale is there" sh -c "tr -d ' \n' <'$looks/config.json' | grep -q '\"latents_mean\":\[-\{0,1\}[0-9]'"
 check "stretches: and it makes clips" "$zouma" generate -m "$looks" -o "$dir/looks.apng" --scale 1 --quiet "a red ball"
 has "stretches: and it makes clips" looks.apng 9
+check "an autoencoder trained once more, in its place" "$zouma" train "$dir/vae.yaml" --quiet --set "out=$looks" "start=$looks"
+check "and a network on it" "$zouma" train "$dir/dit.yaml" --quiet --set "out=$looks" "start=$looks" "model=$both/config.json" \
+    dit.causal_share=0.5 dit.causal_block=2
+check "its latents are measured anew" sh -c "tr -d ' \n' <'$looks/config.json' | grep '\"latents_mean\":\[' | grep -vq '\"latents_mean\":\[0.0,0.0'"
 refuses "stretches: nothing to start from" 1 "is no directory of a model" "" "$zouma" train "$dir/dit.yaml" --quiet --set "out=$looks" \
     "start=$dir/nowhere" data.frames=5
 refuses "stretches: of 4n+1 frames" 2 "takes 4n" "" "$zouma" train "$dir/dit.yaml" --quiet --set "out=$looks" "start=$both" data.frames=6
