@@ -99,9 +99,9 @@ static bool same_bytes(const char *a, const char *b)
 /* Whether means of latents are more than what an autoencoder has that no network was trained on: zeros. */
 static bool measured(const json_t *mean)
 {
-    size_t i;
-    const json_t *v;
-    json_array_foreach(mean, i, v) if (json_number_value(v) != 0) return true;
+    for (size_t i = 0; i < json_array_size(mean); i++)
+        if (json_number_value(json_array_get(mean, i)) != 0)
+            return true;
     return false;
 }
 
