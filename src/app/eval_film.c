@@ -43,8 +43,8 @@ typedef struct reel {
     column *to;
     const zm_scene *scene;
     double fps;
-    uint8_t *rgb; /* one clip */
-    int filled, clip;
+    uint8_t *rgb;             /* one clip */
+    int filled, clip, bodies; /* bodies: of the first clip */
     zm_eval_sight first;
 } reel;
 
@@ -56,10 +56,12 @@ static zm_status look(reel *r, zm_error *err)
     if (s)
         return s;
     const zm_eval_sight *then = r->clip ? &r->first : &now;
-    m->bodies += zm_eval_steady_tracks(&then->tracks);
-    m->kept += zm_eval_kept(&then->tracks, &now.tracks);
+    int bodies;
+    m->kept += zm_eval_kept(&then->tracks, &now.tracks, &bodies);
+    m->bodies += bodies;
     m->ground += now.answer[ZM_HEAD_GROUND] == r->scene->ground;
     m->light += now.answer[ZM_HEAD_LIGHT] == r->scene->light;
+    r->bodies = bodies;
     if (r->clip++)
         zm_tracks_release(&now.tracks);
     else
@@ -144,7 +146,7 @@ static zm_status one_film(bench *b, column *to, int i, double fps, bool drawn, z
     if (!s)
         s = drawn ? draw_film(&r, &w, err) : make_film(&r, seed, err);
     to->films++;
-    to->empty += !s && zm_eval_steady_tracks(&r.first.tracks) == 0;
+    to->empty += !s && r.bodies == 0;
     zm_tracks_release(&r.first.tracks);
     free(r.rgb);
     zm_progress_step(&b->progress, ++b->done);

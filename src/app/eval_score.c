@@ -61,52 +61,51 @@ bool zm_eval_steady(const zm_track *t, int frames)
     return t->n >= 3 && 5 * t->n >= frames;
 }
 
-int zm_eval_steady_tracks(const zm_tracks *t)
+static bool alike(const zm_track *a, const zm_track *b)
 {
+    return a->cls == b->cls && (a->colour == b->colour || !zm_class_is_shape(a->cls));
+}
+
+/* How many steady tracks, of those like `one` (NULL: of all), are there at once in at least a fifth of the frames. */
+static int together(const zm_tracks *v, const zm_track *one)
+{
+    int often[ZM_TRACKS_MAX + 2] = {0};
+    for (int f = 0; f < v->frames; f++) {
+        int n = 0;
+        for (int i = 0; i < v->n; i++) {
+            const zm_track *t = &v->track[i];
+            /* between two sightings a body is behind something, not gone */
+            n += zm_eval_steady(t, v->frames) && f >= t->first && f <= t->last && (!one || alike(one, t));
+        }
+        for (int k = 1; k <= n; k++)
+            often[k]++;
+    }
     int n = 0;
-    for (int i = 0; i < t->n; i++)
-        n += zm_eval_steady(&t->track[i], t->frames);
+    while (5 * often[n + 1] >= v->frames && often[n + 1] > 0)
+        n++;
     return n;
 }
 
-int zm_eval_kept(const zm_tracks *then, const zm_tracks *now)
+int zm_eval_kept(const zm_tracks *then, const zm_tracks *now, int *bodies)
 {
-    bool taken[ZM_TRACKS_MAX] = {false};
     int kept = 0;
+    *bodies = 0;
     for (int i = 0; i < then->n; i++) {
-        const zm_track *a = &then->track[i];
-        if (!zm_eval_steady(a, then->frames))
+        bool counted = false;
+        for (int k = 0; k < i && !counted; k++)
+            counted = zm_eval_steady(&then->track[k], then->frames) && alike(&then->track[k], &then->track[i]);
+        if (counted || !zm_eval_steady(&then->track[i], then->frames))
             continue;
-        for (int k = 0; k < now->n; k++) {
-            const zm_track *b = &now->track[k];
-            bool alike = a->cls == b->cls && (a->colour == b->colour || !zm_class_is_shape(a->cls));
-            if (alike && !taken[k] && zm_eval_steady(b, now->frames)) {
-                taken[k] = true;
-                kept++;
-                break;
-            }
-        }
+        int were = together(then, &then->track[i]), are = together(now, &then->track[i]);
+        *bodies += were;
+        kept += are < were ? are : were;
     }
     return kept;
 }
 
 int zm_eval_bodies(const zm_eval_sight *v)
 {
-    int frames = v->tracks.frames, often[ZM_TRACKS_MAX + 1] = {0};
-    for (int f = 0; f < frames; f++) {
-        int n = 0;
-        for (int i = 0; i < v->tracks.n; i++) {
-            const zm_track *t = &v->tracks.track[i];
-            /* between two sightings a body is behind something, not gone */
-            n += zm_eval_steady(t, frames) && f >= t->first && f <= t->last;
-        }
-        for (int k = 1; k <= n; k++)
-            often[k]++;
-    }
-    int n = 0;
-    while (n < ZM_TRACKS_MAX && 5 * often[n + 1] >= frames && often[n + 1] > 0)
-        n++;
-    return n;
+    return together(&v->tracks, NULL);
 }
 
 static bool sees(const zm_eval_sight *v, int cls, int colour)

@@ -47,11 +47,9 @@ typedef struct zm_eval_sight {
 int zm_eval_bodies(const zm_eval_sight *v);
 /* A track seen long enough to count as a body. */
 bool zm_eval_steady(const zm_track *t, int frames);
-/* How many of the bodies of `then` are also there `now`: steady tracks, each of `now` standing for one of `then` at
- * most, alike in class and, where the class is a shape, in colour. */
-int zm_eval_kept(const zm_tracks *then, const zm_tracks *now);
-/* Bodies of a clip: its steady tracks. */
-int zm_eval_steady_tracks(const zm_tracks *t);
+/* How many of the bodies of `then`, counted into *bodies, are also there `now`.  Bodies alike, in class and where the class
+ * is a shape in colour, are as many as are to be seen at once: a track that breaks and goes on is one body still. */
+int zm_eval_kept(const zm_tracks *then, const zm_tracks *now, int *bodies);
 
 typedef struct zm_eval_tally {
     int asked[ZM_EVAL_ATTRS], right[ZM_EVAL_ATTRS];

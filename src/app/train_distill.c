@@ -150,6 +150,12 @@ static zm_status walk_paths(zm_job *job, distill_job *d, zm_error *err)
     zm_status s = latent_size(job, &o, err);
     if (s)
         return s;
+    if (c->distill_teach == ZM_TEACH_GUIDANCE) {
+        /* A single step of Euler's is the guided velocity itself. */
+        o.steps *= o.fine;
+        o.fine = 1;
+        o.solver = zm_solver_find("euler");
+    }
     uint64_t hash = hash_params(d->text_params, hash_params(d->dit_params, 0));
     if (o.own > 0)
         hash = hash_params(d->adapter->params, hash);
@@ -189,7 +195,8 @@ static zm_status tell_model(const zm_job *job, zm_error *err)
     zm_status s = zm_path_is_file(path) ? zm_json_load(&j, path, 1 << 20, err) : ZM_OK;
     if (!s && j.root) {
         json_t *fast = json_pack("{s:s, s:I, s:f, s:s}", "adapter", adapter_name(job), "steps",
-                                 (json_int_t)job->c.distill_steps, "guidance", 1.0, "solver", "euler");
+                                 (json_int_t)job->c.distill_steps, "guidance", 1.0, "solver",
+                                 job->c.distill_teach == ZM_TEACH_GUIDANCE ? job->c.distill_solver : "euler");
         s = !fast || json_object_set_new(j.root, "fast", fast)
                 ? zm_fail(err, ZM_E_NOMEM, "out of memory for config.json")
                 : zm_job_write_json(path, j.root, err);
@@ -204,9 +211,9 @@ static void complete_fingerprint(zm_job *job)
     const zm_train_config *c = &job->c;
     size_t n = strlen(job->fingerprint);
     snprintf(job->fingerprint + n, sizeof job->fingerprint - n,
-             " distill %" PRId64 "x%" PRId64 " rank %" PRId64 " paths %" PRId64 " guidance %g given %g own %g",
-             c->distill_steps, c->distill_fine, c->distill_rank, c->distill_paths, c->distill_guidance,
-             c->distill_given, c->distill_own);
+             " distill %s %" PRId64 "x%" PRId64 " rank %" PRId64 " paths %" PRId64 " guidance %g given %g own %g",
+             c->distill_teach == ZM_TEACH_GUIDANCE ? "guidance" : "steps", c->distill_steps, c->distill_fine,
+             c->distill_rank, c->distill_paths, c->distill_guidance, c->distill_given, c->distill_own);
 }
 
 /* The adapter as it is now goes to OUT, where it can be used while training goes on. */

@@ -10,6 +10,8 @@
 typedef enum { ZM_STAGE_VAE, ZM_STAGE_DIT, ZM_STAGE_DETECTOR, ZM_STAGE_DISTILL } zm_stage_kind;
 typedef enum { ZM_DATA_WORLD, ZM_DATA_FOLDER, ZM_DATA_JSONL } zm_data_kind;
 
+typedef enum { ZM_TEACH_STEPS, ZM_TEACH_GUIDANCE } zm_distill_teach;
+
 typedef struct zm_train_config {
     int stage;         /* zm_stage_kind */
     const char *model; /* sizes: a model's config.json */
@@ -31,7 +33,8 @@ typedef struct zm_train_config {
     double vae_inside, vae_kl;
     int64_t dit_captions;
     double dit_inside, dit_prompt_dropout, dit_shift, dit_common, dit_given;
-    int dit_density; /* zm_flow_density */
+    int dit_density;   /* zm_flow_density */
+    int distill_teach; /* zm_distill_teach */
     int64_t distill_steps, distill_fine, distill_paths, distill_rank;
     double distill_guidance, distill_given, distill_own;
     const char *distill_solver, *distill_adapter;

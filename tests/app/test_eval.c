@@ -169,26 +169,31 @@ static void test_vanishing(void)
     zm_tracks_release(&v.tracks);
 }
 
-/* A body that stays, one of another colour, one too short to count, and a thing whose colour nobody asks for. */
+/* A body that stays, one of another colour, one too short to count, a thing whose colour nobody asks for, and a body
+ * whose track breaks. */
 static void test_kept(zm_rng *r)
 {
     zm_eval_sight then = blank(), now = blank();
-    int thing = ZM_CLASS_CYLINDER + 1 + (int)zm_rng_below(r, 5), shape = ZM_CLASS_BALL;
+    int thing = ZM_CLASS_CYLINDER + 1 + (int)zm_rng_below(r, 5), shape = ZM_CLASS_BALL, half = FRAMES / 2, bodies;
     const struct {
         zm_eval_sight *in;
-        int cls, colour, frames;
-    } row[] = {{&then, shape, 1, FRAMES}, {&then, shape, 1, FRAMES}, {&then, shape, 2, FRAMES},
-               {&then, thing, 3, FRAMES}, {&then, shape, 4, 2},      {&now, shape, 1, FRAMES},
-               {&now, shape, 5, FRAMES},  {&now, thing, 6, FRAMES},  {&now, shape, 4, FRAMES}};
+        int cls, colour, first, end;
+    } row[] = {{&then, shape, 1, 0, FRAMES},    {&then, shape, 1, 0, FRAMES}, {&then, shape, 2, 0, FRAMES},
+               {&then, thing, 3, 0, FRAMES},    {&then, shape, 4, 0, 2},      {&then, shape, 6, 0, half},
+               {&then, shape, 6, half, FRAMES}, {&now, shape, 1, 0, half},    {&now, shape, 1, half, FRAMES},
+               {&now, shape, 5, 0, FRAMES},     {&now, thing, 6, 0, FRAMES},  {&now, shape, 4, 0, FRAMES},
+               {&now, shape, 6, 0, FRAMES}};
     for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
         zm_track *t = add_track(row[i].in, row[i].cls, row[i].colour);
-        for (int f = 0; f < row[i].frames; f++)
+        for (int f = row[i].first; f < row[i].end; f++)
             sight(t, f, 40, 40);
     }
-    tap_ok(zm_eval_steady_tracks(&then.tracks) == 4, "a glimpse is no body");
-    tap_ok(zm_eval_kept(&then.tracks, &then.tracks) == 4, "all bodies are there in their own clip");
-    int kept = zm_eval_kept(&then.tracks, &now.tracks);
-    tap_ok(kept == 2, "one of two alike, and the thing in another tint: %d", kept);
+    int kept = zm_eval_kept(&then.tracks, &then.tracks, &bodies);
+    tap_ok(bodies == 5, "a glimpse is no body, and a body whose track breaks is one: %d", bodies);
+    tap_ok(kept == 5, "all bodies are there in their own clip: %d", kept);
+    kept = zm_eval_kept(&then.tracks, &now.tracks, &bodies);
+    tap_ok(kept == 3 && bodies == 5, "one of two alike, the thing in another tint, the one whose track broke: %d of %d",
+           kept, bodies);
     zm_tracks_release(&then.tracks);
     zm_tracks_release(&now.tracks);
 }

@@ -37,6 +37,9 @@ check "a model learns few steps" "$zouma" train "$dir/distill.yaml" --quiet
 check "its adapter is there" test -s "$dir/world-model/fast.safetensors"
 check "zouma info names it" sh -c "'$zouma' info '$dir/world-model' | grep -q 'quality fast.*\"steps\": 2'"
 check "it makes a clip in them" sh -c "'$zouma' generate -m '$dir/world-model' -o '$dir/f.gif' 'a red ball' --quality fast --json | grep -q '\"steps\": 2'"
+check "or what guidance does" "$zouma" train "$dir/distill.yaml" --quiet --set distill.teach=guidance
+check "and says with which solver" sh -c "'$zouma' info '$dir/world-model' | grep -q 'quality fast.*\"solver\": \"unipc\"'"
+check "it makes a clip so" sh -c "'$zouma' generate -m '$dir/world-model' -o '$dir/f.gif' 'a red ball' --quality fast --json | grep -q '\"guidance\": 1'"
 
 check "the world writes clips" "$zouma" world "$dir/clips" --clips 12 --seed 5 --size 32x32 --frames 9 --quiet
 data="  kind: folder

@@ -62,7 +62,8 @@ static void keep(void *user, int step, const float *start, const float *velocity
 }
 
 /* The same in plain loops of doubles: Euler's fine steps, the straight line, the student's step. */
-static void plain_walk(linear *l, const float *noise, const zm_schedule *coarse, const zm_schedule *fine, bool own)
+static void plain_walk(linear *l, const float *noise, const zm_schedule *coarse, const zm_schedule *fine, int each,
+                       bool own)
 {
     double x[8];
     for (int i = 0; i < 8; i++)
@@ -70,7 +71,7 @@ static void plain_walk(linear *l, const float *noise, const zm_schedule *coarse,
     for (int s = 0; s < coarse->steps; s++) {
         double from[8], span = coarse->sigma[s + 1] - coarse->sigma[s];
         memcpy(from, x, sizeof from);
-        for (int k = s * FINE; k < (s + 1) * FINE; k++)
+        for (int k = s * each; k < (s + 1) * each; k++)
             for (int i = 1; i < 8; i++)
                 x[i] += (fine->sigma[k + 1] - fine->sigma[k]) *
                         ((double)l->a * x[i] + (double)l->b * fine->timestep[k] / 1000);
@@ -84,7 +85,8 @@ static void plain_walk(linear *l, const float *noise, const zm_schedule *coarse,
     }
 }
 
-static void test_walk(bool own)
+/* With one fine step in each the velocity is the teacher's own answer: what a student of guidance learns. */
+static void test_walk(int each, bool own)
 {
     zm_schedule coarse, fine;
     zm_error err = {0};
@@ -93,12 +95,12 @@ static void test_walk(bool own)
            want = got;
     fill_random(noise, 8);
     memcpy(x, noise, sizeof x);
-    bool there = !zm_paths_schedule(&coarse, 4, 3, &err) && !zm_paths_schedule(&fine, 4 * FINE, 3, &err);
-    tap_ok(there && zm_walk_schedules_fit(&coarse, &fine, FINE), "every third fine point is the student's");
-    tap_ok(!zm_walk_schedules_fit(&coarse, &coarse, FINE), "other schedules are told apart");
+    bool there = !zm_paths_schedule(&coarse, 4, 3, &err) && !zm_paths_schedule(&fine, 4 * each, 3, &err);
+    tap_ok(there && zm_walk_schedules_fit(&coarse, &fine, each), "every %d. fine point is the student's", each);
+    tap_ok(!zm_walk_schedules_fit(&coarse, &coarse, each + 1), "other schedules are told apart");
     zm_walk w = {.student = &coarse,
                  .teacher = &fine,
-                 .fine = FINE,
+                 .fine = each,
                  .solver = zm_solver_find("euler"),
                  .n = 8,
                  .slot = {[ZM_SLOT_X] = x, [ZM_SLOT_V] = v},
@@ -109,7 +111,7 @@ static void test_walk(bool own)
                  .hold = hold_first,
                  .record = keep};
     tap_ok(!zm_walk_run(&w, &err), "walked %s", err.text);
-    plain_walk(&want, noise, &coarse, &fine, own);
+    plain_walk(&want, noise, &coarse, &fine, each, own);
     tap_close_f32(got.start[0], want.start[0], 32, 1e-5, own ? "where the student's steps begin" : "where steps begin");
     tap_close_f32(got.velocity[0], want.velocity[0], 32, 1e-4, own ? "how the teacher goes on from there" : "targets");
     zm_schedule_release(&coarse);
@@ -528,8 +530,9 @@ int main(void)
     rng = net_seed();
     if (!mkdtemp(root))
         return 1;
-    test_walk(false);
-    test_walk(true);
+    test_walk(FINE, false);
+    test_walk(FINE, true);
+    test_walk(1, false);
     test_straight();
     if (tap_ok(tiny_open(&t, 3, &err), "a tiny teacher %s", err.text)) {
         test_targets(&t);
