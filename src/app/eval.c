@@ -11,6 +11,7 @@
 #include "app/detector_job.h"
 #include "app/eval_film.h"
 #include "app/eval_run.h"
+#include "app/eval_vae.h"
 #include "base/clock.h"
 #include "base/mapfile.h"
 #include "media/progress.h"
@@ -24,13 +25,14 @@ typedef struct options {
     zm_precision in;
     double guidance, seconds;
     int64_t clips, films, seed, steps, untrained;
-    bool json, ceiling, quiet;
+    bool json, ceiling, autoencoder, quiet;
 } options;
 
 /* What all runs of a report share. */
 typedef struct bench {
     const options *o;
     zm_eval_eye *eye;
+    zm_eval_vae *vae; /* NULL unless the autoencoder alone is scored */
     uint8_t *rgb;
     zm_eval_sheet *sheet;
     zm_progress progress;
@@ -56,6 +58,8 @@ static zm_status one_clip(bench *b, zm_eval_run *run, zm_eval_maker *maker, int 
     zm_scene_prompt(&scene, ZM_LANG_EN, english);
     zm_status s = maker ? zm_eval_make(maker, prompt, seed, b->rgb, err)
                         : zm_world_render(&scene, &world, b->rgb, NULL, NULL, err);
+    if (!s && run->coded)
+        s = zm_eval_vae_pass(b->vae, b->rgb, c->frames, err);
     zm_eval_sight sight = {0};
     if (!s)
         s = zm_eval_look(b->eye, b->rgb, fps, &sight, err);
@@ -66,7 +70,7 @@ static zm_status one_clip(bench *b, zm_eval_run *run, zm_eval_maker *maker, int 
     zm_eval_physics_add(&run->physics, &facts, &sight);
     zm_tracks_release(&sight.tracks);
     run->clips++;
-    bool shown = (maker != NULL) == !b->o->ceiling && !run->held_out && run->name[0] != 'u';
+    bool shown = (maker != NULL || run->coded) == !b->o->ceiling && !run->held_out && run->name[0] != 'u';
     return shown ? zm_eval_sheet_add(b->sheet, b->rgb, c, english, err) : ZM_OK;
 }
 
@@ -106,6 +110,12 @@ static zm_status all_runs(bench *b, zm_eval_report *r, const char *model, zm_err
     run[ZM_RUN_CEILING] = (zm_eval_run){.name = "ceiling", .renders = true};
     run[ZM_RUN_UNTRAINED].name = "untrained";
     run[ZM_RUN_HELD_OUT] = (zm_eval_run){.name = "held-out model", .held_out = true};
+    if (b->o->autoencoder) {
+        run[ZM_RUN_MODEL] = (zm_eval_run){.name = "autoencoder", .renders = true, .coded = true};
+        run[ZM_RUN_HELD_OUT] =
+            (zm_eval_run){.name = "held-out autoencoder", .held_out = true, .renders = true, .coded = true};
+        few = 0;
+    }
     run[ZM_RUN_HELD_CEILING] = (zm_eval_run){.name = "held-out ceiling", .held_out = true, .renders = true};
     long total = n + half + (model ? n + half + few : 0);
     zm_progress_start(&b->progress, b->o->quiet ? NULL : stderr, "clips", total, false);
@@ -114,6 +124,10 @@ static zm_status all_runs(bench *b, zm_eval_report *r, const char *model, zm_err
         s = one_run(b, &run[ZM_RUN_HELD_CEILING], NULL, half, err);
     if (s || !model)
         return s;
+    if (b->o->autoencoder) {
+        s = one_run(b, &run[ZM_RUN_MODEL], NULL, n, err);
+        return s ? s : one_run(b, &run[ZM_RUN_HELD_OUT], NULL, half, err);
+    }
     zm_eval_maker maker;
     s = open_maker(&maker, b, model, false, err);
     if (!s) {
@@ -190,6 +204,7 @@ static zm_status films(const bench *b, const char *model, zm_error *err)
                               .seed = first_scene + (uint64_t)o->seed,
                               .json = o->json,
                               .quiet = o->quiet,
+                              .vae = b->vae,
                               .how = how_of(o, false)};
     return zm_eval_films(b->eye, model, &f, err);
 }
@@ -209,6 +224,8 @@ static zm_status run(const options *o, const char *model, zm_error *err)
     b.sheet = o->sheet ? calloc(1, sizeof *b.sheet) : NULL;
     if (!b.rgb || (o->sheet && !b.sheet))
         s = zm_fail(err, ZM_E_NOMEM, "out of memory for clips");
+    if (!s && o->autoencoder)
+        s = zm_eval_vae_open(&b.vae, model, c->width, c->height, err);
     if (!s)
         s = o->prompts ? prompts(&b, model, err) : o->films ? films(&b, model, err) : score(&b, model, err);
     if (!s && b.sheet)
@@ -217,6 +234,7 @@ static zm_status run(const options *o, const char *model, zm_error *err)
         zm_eval_sheet_release(b.sheet);
     free(b.sheet);
     free(b.rgb);
+    zm_eval_vae_close(b.vae);
     zm_eval_eye_close(b.eye);
     return s;
 }
@@ -245,6 +263,8 @@ int zm_cmd_eval(int argc, char **argv)
         {"--precision", 0, ZM_ARG_STR, &o.precision, 0, 0, "NAME", "f32, bf16 or int8, as of generate [f32]"},
         {"--detector", 0, ZM_ARG_STR, &o.detector, 0, 0, "FILE", "another detector than the model's detector.gguf"},
         {"--ceiling", 0, ZM_ARG_FLAG, &o.ceiling, 0, 0, NULL, "real renders only: how good the measure itself is"},
+        {"--autoencoder", 0, ZM_ARG_FLAG, &o.autoencoder, 0, 0, NULL,
+         "real renders through the model's autoencoder: the best that the model could show"},
         {"--sheet", 0, ZM_ARG_STR, &o.sheet, 0, 0, "FILE.png", "also a contact sheet of the first clips"},
         {"--json", 0, ZM_ARG_FLAG, &o.json, 0, 0, NULL, "one JSON object instead of a table"},
         {"--quiet", 0, ZM_ARG_FLAG, &o.quiet, 0, 0, NULL, "no progress"},
@@ -256,8 +276,13 @@ int zm_cmd_eval(int argc, char **argv)
         fprintf(stderr, "zouma eval: --films goes without --prompts and --sheet\n");
         return 2;
     }
-    if (o.ceiling && o.prompts) {
-        fprintf(stderr, "zouma eval: --ceiling needs scenes of the world; prompts of a file have none\n");
+    if ((o.ceiling || o.autoencoder) && o.prompts) {
+        fprintf(stderr, "zouma eval: --%s needs scenes of the world; prompts of a file have none\n",
+                o.ceiling ? "ceiling" : "autoencoder");
+        return 2;
+    }
+    if (o.ceiling && o.autoencoder) {
+        fprintf(stderr, "zouma eval: --ceiling asks for real renders only, --autoencoder for those of a model\n");
         return 2;
     }
     if (zm_app_precision("eval", o.precision, NULL, &o.in))

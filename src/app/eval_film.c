@@ -106,12 +106,15 @@ static zm_status make_film(reel *r, uint64_t seed, zm_error *err)
     return s;
 }
 
-static zm_status draw_film(reel *r, const zm_world_options *w, zm_error *err)
+/* vae NULL: as the world draws it. */
+static zm_status draw_film(reel *r, const zm_world_options *w, zm_eval_vae *vae, zm_error *err)
 {
     size_t each = (size_t)w->width * (size_t)w->height * 3;
     uint8_t *rgb = malloc(each * (size_t)w->frames);
     zm_status s = rgb ? zm_world_render(r->scene, w, rgb, NULL, NULL, err)
                       : zm_fail(err, ZM_E_NOMEM, "out of memory for %d frames", w->frames);
+    if (!s && vae)
+        s = zm_eval_vae_pass(vae, rgb, w->frames, err);
     for (int f = 0; !s && f < w->frames; f++)
         s = put_frame(r, &(zm_frame){.rgb = rgb + (size_t)f * each, .width = w->width, .height = w->height}, err);
     free(rgb);
@@ -144,7 +147,7 @@ static zm_status one_film(bench *b, column *to, int i, double fps, bool drawn, z
     if (!s && !(r.rgb = malloc((size_t)c->width * (size_t)c->height * 3 * (size_t)c->frames)))
         s = zm_fail(err, ZM_E_NOMEM, "out of memory for a clip");
     if (!s)
-        s = drawn ? draw_film(&r, &w, err) : make_film(&r, seed, err);
+        s = drawn || b->o->vae ? draw_film(&r, &w, drawn ? NULL : b->o->vae, err) : make_film(&r, seed, err);
     to->films++;
     to->empty += !s && r.bodies == 0;
     zm_tracks_release(&r.first.tracks);
@@ -235,7 +238,7 @@ static zm_status run(bench *b, column *col, double fps, zm_error *err)
 zm_status zm_eval_films(zm_eval_eye *eye, const char *model, const zm_eval_film_options *o, zm_error *err)
 {
     bench b = {.o = o, .eye = eye, .c = zm_eval_eye_config(eye)};
-    column col[2] = {{.name = "ceiling"}, {.name = "model"}};
+    column col[2] = {{.name = "ceiling"}, {.name = o->vae ? "autoencoder" : "model"}};
     zm_status s = model ? zm_model_open(&b.model, model, err) : ZM_OK;
     double fps = s || !model ? 8 : b.model->config.video.fps;
     if (!s && (o->seconds * fps < 2.0 * b.c->frames || o->seconds * fps > FRAMES_MOST))

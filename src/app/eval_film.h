@@ -4,12 +4,14 @@
 #define ZM_APP_EVAL_FILM_H
 
 #include "app/eval_run.h"
+#include "app/eval_vae.h"
 
 typedef struct zm_eval_film_options {
     int films;
     double seconds; /* of each */
     uint64_t seed;  /* of the first scene */
     bool json, quiet;
+    zm_eval_vae *vae; /* borrowed; not NULL: films are the world's, passed through this autoencoder */
     zm_eval_how how;
 } zm_eval_film_options;
 

@@ -21,18 +21,18 @@ static void cell(FILE *out, int width, double share)
 
 static void print_attributes(FILE *out, const zm_eval_report *r)
 {
-    fprintf(out, "%-10s %9s %9s %17s %10s %15s %17s\n", "attribute", "model", "ceiling", "share of ceiling",
-            "untrained", "held-out model", "held-out ceiling");
+    fprintf(out, "%-10s %11s %9s %17s %10s %21s %17s\n", "attribute", r->run[ZM_RUN_MODEL].name, "ceiling",
+            "share of ceiling", "untrained", r->run[ZM_RUN_HELD_OUT].name, "held-out ceiling");
     for (int a = 0; a < ZM_EVAL_ATTRS; a++) {
         double v[ZM_EVAL_RUNS];
         for (int k = 0; k < ZM_EVAL_RUNS; k++)
             v[k] = zm_eval_share(&r->run[k].tally, (zm_eval_attr)a);
         fprintf(out, "%-10s", zm_eval_name((zm_eval_attr)a));
-        cell(out, 10, v[ZM_RUN_MODEL]);
+        cell(out, 12, v[ZM_RUN_MODEL]);
         cell(out, 10, v[ZM_RUN_CEILING]);
         cell(out, 18, v[ZM_RUN_CEILING] > 0 ? v[ZM_RUN_MODEL] / v[ZM_RUN_CEILING] : (double)NAN);
         cell(out, 11, v[ZM_RUN_UNTRAINED]);
-        cell(out, 16, v[ZM_RUN_HELD_OUT]);
+        cell(out, 22, v[ZM_RUN_HELD_OUT]);
         cell(out, 18, v[ZM_RUN_HELD_CEILING]);
         fprintf(out, "   of %d\n", r->run[ZM_RUN_CEILING].tally.asked[a]);
     }
@@ -44,7 +44,7 @@ static void print_physics(FILE *out, zm_eval_run *run)
     double median, spread;
     if (!run->clips)
         return;
-    fprintf(out, "%-17s", run->name);
+    fprintf(out, "%-21s", run->name);
     if (zm_eval_gravity(p, &median, &spread))
         fprintf(out, "%6.0f +- %-4.0f px/s^2 in %3d falls", median, spread, p->falls);
     else
@@ -62,7 +62,9 @@ void zm_eval_print(FILE *out, zm_eval_report *r)
 {
     fprintf(out, "%s: %d held-in and %d held-out scenes", r->model ? r->model : "real renders",
             r->run[ZM_RUN_CEILING].clips, r->run[ZM_RUN_HELD_CEILING].clips);
-    if (r->model)
+    if (r->model && r->run[ZM_RUN_MODEL].coded)
+        fprintf(out, ", the autoencoder alone");
+    else if (r->model)
         fprintf(out, ", %d steps of %s, guidance %g, quality %s, %d clips of untrained weights", r->steps, r->solver,
                 r->guidance, r->quality, r->run[ZM_RUN_UNTRAINED].clips);
     fprintf(out, ", %.0f s\nadherence, %% of the clips whose prompt says it\n", r->seconds);
@@ -117,11 +119,12 @@ zm_status zm_eval_print_json(FILE *out, zm_eval_report *r, zm_error *err)
     for (int k = 0; k < ZM_EVAL_RUNS; k++)
         if (r->run[k].clips)
             json_array_append_new(physics, physics_json(&r->run[k]));
-    json_t *j = json_pack("{s:s?, s:i, s:i, s:i, s:f, s:s, s:s, s:I, s:f, s:f, s:o, s:o}", "model", r->model, "clips",
-                          r->run[ZM_RUN_CEILING].clips, "held_out_clips", r->run[ZM_RUN_HELD_CEILING].clips, "steps",
-                          r->steps, "guidance", r->guidance, "solver", r->solver, "quality", r->quality, "seed",
-                          (json_int_t)r->seed, "seconds", r->seconds, "world_gravity_px_s2", gravity_px(r),
-                          "attributes", attributes, "physics", physics);
+    json_t *j =
+        json_pack("{s:s?, s:b, s:i, s:i, s:i, s:f, s:s, s:s, s:I, s:f, s:f, s:o, s:o}", "model", r->model,
+                  "autoencoder", r->run[ZM_RUN_MODEL].coded, "clips", r->run[ZM_RUN_CEILING].clips, "held_out_clips",
+                  r->run[ZM_RUN_HELD_CEILING].clips, "steps", r->steps, "guidance", r->guidance, "solver", r->solver,
+                  "quality", r->quality, "seed", (json_int_t)r->seed, "seconds", r->seconds, "world_gravity_px_s2",
+                  gravity_px(r), "attributes", attributes, "physics", physics);
     char *text = j ? json_dumps(j, JSON_REAL_PRECISION(5)) : NULL;
     if (text)
         fprintf(out, "%s\n", text);

@@ -57,6 +57,7 @@ void zm_eval_sheet_release(zm_eval_sheet *s);
 typedef struct zm_eval_run {
     const char *name;
     bool renders, held_out;
+    bool coded; /* renders that pass through the model's autoencoder */
     int clips;
     zm_eval_tally tally;
     zm_eval_physics physics;

@@ -28,6 +28,9 @@ check "the same again" into_json "$zouma" eval "$dir/model" --clips 4 --steps 2 
 cp "$dir/json.txt" "$dir/again.txt"
 check "the measure alone" into_json "$zouma" eval --ceiling --detector "$dir/model/detector.gguf" --clips 4 --quiet --json
 json "no model, the same ceilings" "j['model'] is None and [a['ceiling'] for a in j['attributes']] == [a['ceiling'] for a in json.load(open('$dir/again.txt'))['attributes']]"
+check "the autoencoder alone" into_json "$zouma" eval "$dir/model" --autoencoder --clips 4 --quiet --json
+json "the same scenes through it, no step of a network" "j['autoencoder'] and j['steps'] == 0 and [p['name'] for p in j['physics']] == ['autoencoder', 'ceiling', 'held-out autoencoder', 'held-out ceiling'] and [a['ceiling'] for a in j['attributes']] == [a['ceiling'] for a in json.load(open('$dir/again.txt'))['attributes']]"
+refuses "an autoencoder has no part in real renders" 2 "those of a model" "" "$zouma" eval "$dir/model" --autoencoder --ceiling
 check "a table for people" "$zouma" eval "$dir/model" --clips 1 --steps 1 --quiet
 
 printf 'a red ball bounces\n\n一只熊猫在雪地上跳\n' >"$dir/prompts.txt"
@@ -58,4 +61,6 @@ refuses "an unknown timing" 2 "nonsense" "" "$zouma" bench nonsense
 check "films are looked at, clip after clip" into_json "$zouma" eval "$dir/model" --films 1 --seconds 3 --steps 1 --quiet --json
 json "in its first clip all its bodies are there" "len(j['clips']) > 1 and all(j['clips'][0][k]['kept'] in (None, 100) for k in ('model', 'ceiling'))"
 refuses "a film of one clip" 2 "are possible: the detector sees clips of" "" "$zouma" eval "$dir/model" --films 1 --seconds 1 --quiet
+check "films through the autoencoder" into_json "$zouma" eval "$dir/model" --autoencoder --films 1 --seconds 3 --quiet --json
+json "are a column of their own" "set(j['clips'][0]) == {'seconds', 'ceiling', 'autoencoder'}"
 finish
