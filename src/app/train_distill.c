@@ -124,7 +124,7 @@ static zm_status latent_size(zm_job *job, zm_paths_options *o, zm_error *err)
 static zm_status walk_paths(zm_job *job, distill_job *d, zm_error *err)
 {
     const zm_train_config *c = &job->c;
-    char key[256];
+    char key[320];
     zm_teacher teacher = {.dit = d->dit,
                           .dit_params = d->dit_params,
                           .text = d->text,
@@ -139,6 +139,7 @@ static zm_status walk_paths(zm_job *job, distill_job *d, zm_error *err)
                           .solver = zm_solver_find(c->distill_solver ? c->distill_solver : ""),
                           .given = c->distill_given,
                           .own = c->distill_own,
+                          .back = c->distill_back,
                           .seed = (uint64_t)c->seed,
                           .key = key,
                           .report = job->report,
@@ -160,9 +161,9 @@ static zm_status walk_paths(zm_job *job, distill_job *d, zm_error *err)
     if (o.own > 0)
         hash = hash_params(d->adapter->params, hash);
     snprintf(key, sizeof key,
-             "teacher %016" PRIx64 " steps %dx%d %s shift %g guidance %g given %g own %g seed %" PRIu64
+             "teacher %016" PRIx64 " steps %dx%d %s shift %g guidance %g given %g own %g back %g seed %" PRIu64
              " data %d %.64s seed %" PRId64 " level %" PRId64 " %s",
-             hash, o.steps, o.fine, o.solver->name, o.shift, o.guidance, o.given, o.own, o.seed, c->data_kind,
+             hash, o.steps, o.fine, o.solver->name, o.shift, o.guidance, o.given, o.own, o.back, o.seed, c->data_kind,
              c->data_path ? c->data_path : "", c->data_seed, c->data_level, zm_precision_name(o.precision));
     s = zm_paths_open(&d->train, job->dir, "paths", &job->train, &teacher, &o, err);
     o.n = c->data_held_out;
@@ -211,9 +212,10 @@ static void complete_fingerprint(zm_job *job)
     const zm_train_config *c = &job->c;
     size_t n = strlen(job->fingerprint);
     snprintf(job->fingerprint + n, sizeof job->fingerprint - n,
-             " distill %s %" PRId64 "x%" PRId64 " rank %" PRId64 " paths %" PRId64 " guidance %g given %g own %g",
+             " distill %s %" PRId64 "x%" PRId64 " rank %" PRId64 " paths %" PRId64
+             " guidance %g given %g own %g back %g",
              c->distill_teach == ZM_TEACH_GUIDANCE ? "guidance" : "steps", c->distill_steps, c->distill_fine,
-             c->distill_rank, c->distill_paths, c->distill_guidance, c->distill_given, c->distill_own);
+             c->distill_rank, c->distill_paths, c->distill_guidance, c->distill_given, c->distill_own, c->distill_back);
 }
 
 /* The adapter as it is now goes to OUT, where it can be used while training goes on. */

@@ -97,6 +97,8 @@ static const zm_config_row rows[] = {
      "share of paths with one or two given first frames"},
     {"distill.own", ZM_CONFIG_FLOAT, AT(distill_own), "0", 0, 1, 0, NULL, NULL,
      "share of paths that the student walks and the teacher corrects"},
+    {"distill.back", ZM_CONFIG_FLOAT, AT(distill_back), "0.5", 0, 1, 0, NULL, NULL,
+     "share of paths that look back only, as films are made, of a model trained both ways"},
     {"distill.rank", ZM_CONFIG_INT, AT(distill_rank), "32", 1, 1024, 0, NULL, NULL, "of the adapter"},
     {"distill.adapter", ZM_CONFIG_STR, AT(distill_adapter), "", 0, 0, 0, NULL, NULL,
      "adapter file the student starts with; empty: it starts as the teacher"},

@@ -36,7 +36,7 @@ typedef struct zm_train_config {
     int dit_density;   /* zm_flow_density */
     int distill_teach; /* zm_distill_teach */
     int64_t distill_steps, distill_fine, distill_paths, distill_rank;
-    double distill_guidance, distill_given, distill_own;
+    double distill_guidance, distill_given, distill_own, distill_back;
     const char *distill_solver, *distill_adapter;
     int64_t dit_level_frames, dit_causal_block, dit_causal_window, dit_causal_sink;
     double dit_causal_share, dit_causal_common, dit_causal_given;

@@ -37,6 +37,11 @@ static zm_tensor *build_batch(zm_distill_stage *s, zm_build *b, batch *t, int n)
         b, s->dit, &(zm_dit_sizes){.batch = n, .frames = p->frames, .height = p->height, .width = p->width});
     t->target = zm_input(b->g, ZM_F32, ZM_SHAPE(n, p->frames, p->height, p->width, p->z), "target");
     t->weight = zm_input(b->g, ZM_F32, ZM_SHAPE(n, p->frames, 1, 1, 1), "weight");
+    int64_t back = zm_paths_back_count(p);
+    if (t == &s->training)
+        t->in.looking_back = (int)lrint((double)n * (double)back / (double)p->n);
+    else /* batches of validation begin where those of paths do */
+        t->in.looking_back = p->back < n ? p->back : n;
     t->velocity = zm_dit_build(b, s->dit, &t->in);
     return t->loss = zm_flow_loss(b->g, t->velocity, t->target, t->weight);
 }
@@ -70,7 +75,9 @@ static zm_status fill(void *user, int64_t step, zm_error *err)
 #pragma omp parallel for schedule(static)
     for (int i = 0; i < t->n; i++) {
         zm_rng r = zm_rng_init(s->o.seed, 0x100000000u + (uint64_t)(step * t->n + i));
-        int64_t path = zm_rng_below(&r, (uint32_t)s->train->n);
+        bool back = i < t->in.looking_back;
+        int64_t all = zm_paths_back_count(s->train), n = back ? all : s->train->n - all;
+        int64_t path = zm_paths_pick(s->train, back, zm_rng_below(&r, (uint32_t)n));
         put(s, t, s->train, i, path, (int)zm_rng_below(&r, (uint32_t)s->train->schedule.steps));
     }
     return ZM_OK;

@@ -167,7 +167,8 @@ zm_status zm_paths_open(zm_paths **out, const char *dir, const char *prefix, con
     zm_paths *p = calloc(1, sizeof *p);
     if (!p)
         return zm_fail(err, ZM_E_NOMEM, "out of memory for paths");
-    *p = (zm_paths){.frames = o->frames,
+    *p = (zm_paths){.back = zm_paths_back(t, o),
+                    .frames = o->frames,
                     .height = o->height,
                     .width = o->width,
                     .z = c->in_dim,
@@ -191,6 +192,18 @@ void zm_paths_close(zm_paths *p)
         zm_weights_free(p->part[i].file);
     zm_schedule_release(&p->schedule);
     free(p);
+}
+
+int64_t zm_paths_back_count(const zm_paths *p)
+{
+    int64_t rest = p->n % ZM_PATHS_BATCH;
+    return p->n / ZM_PATHS_BATCH * p->back + (rest < p->back ? rest : p->back);
+}
+
+int64_t zm_paths_pick(const zm_paths *p, bool back, int64_t k)
+{
+    int each = back ? p->back : ZM_PATHS_BATCH - p->back;
+    return k / each * ZM_PATHS_BATCH + k % each + (back ? 0 : p->back);
 }
 
 int zm_paths_get(const zm_paths *p, int64_t i, int step, float *start, float *velocity, float *context)

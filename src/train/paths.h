@@ -9,6 +9,10 @@
  * (Salimans & Ho 2022, arXiv:2202.00512, 3; Meng et al. 2023, arXiv:2210.03142; Yan et al. 2024, PeRFlow,
  * arXiv:2405.07510, 3.1).  No clip is needed, captions are enough: paths begin at noise, where sampling begins.
  *
+ * A network trained both ways (model/dit.h) walks a share of its paths as it makes films, under its mask of blocks.  Those
+ * begin with none or any number of given blocks, all as often, which are where another path ended: the model's own history
+ * (Huang et al. 2025, Self Forcing, arXiv:2506.08009, has the student's there).
+ *
  * On the teacher's paths each step begins where the teacher's last one ended, and its solver knows the steps before.  On
  * the student's own paths the student walks, and the teacher says from each of the student's points how it would have
  * gone on: where the student errs it learns to come back.
@@ -27,7 +31,7 @@
 #include "text/unigram.h"
 #include "train/data.h"
 
-enum { ZM_PATHS_PART = 128, ZM_PATHS_PARTS_MAX = 1024 };
+enum { ZM_PATHS_PART = 128, ZM_PATHS_PARTS_MAX = 1024, ZM_PATHS_BATCH = 16 /* paths walked together */ };
 
 /* The teacher, and the student that begins as it.  All borrowed. */
 typedef struct zm_teacher {
@@ -47,6 +51,7 @@ typedef struct zm_paths_options {
     const zm_solver *solver;   /* the teacher's */
     double given;           /* share of paths whose first one or two latent frames are given: those of another path */
     double own;             /* share of paths that the student walks */
+    double back;            /* share of paths that look back only, of a network trained both ways */
     uint64_t seed;          /* of noise */
     const char *key;        /* what made them; files with another key are made anew */
     FILE *report;           /* progress for people; NULL: silent */
@@ -67,6 +72,7 @@ typedef struct zm_paths {
     zm_schedule schedule; /* the student's */
     int64_t n;
     int frames, height, width, z, text_len, text_dim;
+    int back; /* of each ZM_PATHS_BATCH paths the first so many look back only */
     int n_parts;
     zm_paths_part part[ZM_PATHS_PARTS_MAX];
 } zm_paths;
@@ -79,6 +85,10 @@ ZM_MUST zm_status zm_paths_schedule(zm_schedule *out, int steps, double shift, z
 ZM_MUST zm_status zm_paths_open(zm_paths **out, const char *dir, const char *prefix, const zm_clip_source *source,
                                 const zm_teacher *t, const zm_paths_options *o, zm_error *err);
 void zm_paths_close(zm_paths *p);
+
+/* How many look back only, and the k-th of those or (back false) of the others. */
+int64_t zm_paths_back_count(const zm_paths *p);
+int64_t zm_paths_pick(const zm_paths *p, bool back, int64_t k);
 
 /* Step `step` of path i: start and velocity [F,H,W,z], context [L,text_dim]; the number of given frames is returned. */
 int zm_paths_get(const zm_paths *p, int64_t i, int step, float *start, float *velocity, float *context);

@@ -2,17 +2,19 @@
  * SPDX-License-Identifier: MIT */
 #include "train/paths_make.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "ops/ops.h"
 #include "train/walk.h"
 
-enum { BATCH = 16, CAPTIONS = 8 };
+enum { BATCH = ZM_PATHS_BATCH, CAPTIONS = 8 };
 
-/* A transformer's velocities for one batch; with guidance the captions' branch, then the empty prompt's. */
+/* A transformer's velocities for one batch; with guidance the captions' branch and the empty prompt's.  The paths that look
+ * back only come first in both: a network trained both ways has its first clips under the mask. */
 typedef struct answerer {
-    int branches;
+    int branches, back;
     zm_graph *g;
     zm_exec *x;
     zm_dit_inputs in;
@@ -48,6 +50,18 @@ void zm_paths_made_release(zm_paths_made *m)
     *m = (zm_paths_made){0};
 }
 
+int zm_paths_back(const zm_teacher *t, const zm_paths_options *o)
+{
+    const zm_dit_causal *c = &zm_dit_config_of(t->dit)->causal;
+    return c->both ? (int)lrint(o->back * BATCH) : c->block > 0 ? BATCH : 0;
+}
+
+/* Where a network's batch has path i in a branch. */
+static int row(const answerer *a, int branch, int i)
+{
+    return i < a->back ? branch * a->back + i : a->branches * a->back + branch * (BATCH - a->back) + i - a->back;
+}
+
 static zm_status text_open(zm_paths_maker *m, zm_error *err)
 {
     int64_t len = zm_dit_config_of(m->t->dit)->text_len;
@@ -66,6 +80,7 @@ static zm_status answerer_open(answerer *a, const zm_paths_maker *m, int branche
 {
     const zm_paths_options *o = m->o;
     a->branches = branches;
+    a->back = zm_paths_back(m->t, o);
     if (!(a->g = zm_graph_new()))
         return zm_fail(err, ZM_E_NOMEM, "out of memory for a graph");
     zm_build b = zm_build_begin(a->g, m->t->dit_params, false, false);
@@ -75,6 +90,7 @@ static zm_status answerer_open(answerer *a, const zm_paths_maker *m, int branche
         &b, m->t->dit,
         &(zm_dit_sizes){
             .batch = (int64_t)branches * BATCH, .frames = o->frames, .height = o->height, .width = o->width});
+    a->in.looking_back = branches * a->back;
     a->velocity = zm_output(a->g, zm_dit_build(&b, m->t->dit, &a->in));
     zm_status s = zm_graph_finish(a->g, err);
     return s ? s : zm_exec_new(&a->x, a->g, &(zm_exec_options){.precision = o->precision}, err);
@@ -140,27 +156,27 @@ void zm_paths_maker_free(zm_paths_maker *m)
 
 static zm_status answer(zm_paths_maker *m, answerer *a, const float *x, double timestep, float *v, zm_error *err)
 {
-    int64_t frames = m->o->frames, dim = zm_dim(a->in.time, 1), all = m->walk.n;
-    float *in = a->in.x->data, *time = a->in.time->data;
+    int64_t frames = m->o->frames, dim = zm_dim(a->in.time, 1);
     if (m->o->stop && *m->o->stop)
         return zm_fail(err, ZM_E_INTERRUPTED, "stopped while paths were walked; --resume continues");
-    for (int branch = 0; branch < a->branches; branch++) {
-        memcpy(in + branch * all, x, (size_t)all * sizeof *x);
+    for (int branch = 0; branch < a->branches; branch++)
         for (int i = 0; i < BATCH; i++) {
             double t[ZM_PATHS_FRAMES_MAX];
+            int to = row(a, branch, i);
+            memcpy((float *)a->in.x->data + to * m->each, x + i * m->each, (size_t)m->each * sizeof *x);
             for (int f = 0; f < frames; f++)
                 t[f] = f < m->given[i] ? 0 : timestep;
-            zm_time_sinusoid(time + (branch * BATCH + i) * frames * dim, t, frames, (int)dim);
+            zm_time_sinusoid((float *)a->in.time->data + to * frames * dim, t, frames, (int)dim);
         }
-    }
     zm_status s = zm_exec_run(a->x, err);
-    if (s)
-        return s;
-    const float *cond = a->velocity->data, *uncond = cond + all;
     float scale = (float)m->o->guidance;
-    for (int64_t i = 0; i < all; i++)
-        v[i] = a->branches == 1 ? cond[i] : uncond[i] + scale * (cond[i] - uncond[i]);
-    return ZM_OK;
+    for (int i = 0; !s && i < BATCH; i++) {
+        const float *cond = (const float *)a->velocity->data + row(a, 0, i) * m->each,
+                    *uncond = a->branches == 1 ? cond : (const float *)a->velocity->data + row(a, 1, i) * m->each;
+        for (int64_t k = 0; k < m->each; k++)
+            v[i * m->each + k] = a->branches == 1 ? cond[k] : uncond[k] + scale * (cond[k] - uncond[k]);
+    }
+    return s;
 }
 
 static zm_status teacher_says(void *user, const float *x, double timestep, float *v, zm_error *err)
@@ -203,8 +219,12 @@ static zm_status draw(zm_paths_maker *m, const zm_clip_source *source, int i, in
     int64_t clip = source->count ? path % source->count : path;
     int caption = (int)zm_rng_below(&r, CAPTIONS);
     bool given = zm_rng_uniform(&r) < (float)m->o->given;
-    m->given[i] = given && follows ? 1 + (int)zm_rng_below(&r, 2) : 0;
-    if (m->given[i] >= m->o->frames)
+    int block = i < m->teacher.back ? zm_dit_config_of(m->t->dit)->causal.block : 0;
+    if (block)
+        m->given[i] = block * (int)zm_rng_below(&r, (uint32_t)((m->o->frames + block - 1) / block));
+    else
+        m->given[i] = given ? 1 + (int)zm_rng_below(&r, 2) : 0;
+    if (!follows || m->given[i] >= m->o->frames)
         m->given[i] = 0;
     zm_rng_normals(&r, m->walk.slot[ZM_SLOT_X] + i * m->each, (size_t)m->each);
     return m->given[i] ? ZM_OK : source->caption(source->user, clip, caption, m->caption[i], err);
@@ -233,11 +253,13 @@ static zm_status speak(zm_paths_maker *m, zm_error *err)
     if (s)
         return s;
     const float *context = m->context->data;
-    size_t row = (size_t)words * sizeof *context;
+    size_t bytes = (size_t)words * sizeof *context;
     answerer *a[] = {&m->teacher, &m->own};
     for (int k = 0; k < 2; k++)
-        for (int i = 0; i < a[k]->branches * BATCH; i++)
-            memcpy((float *)a[k]->in.context->data + i * words, context + (i < BATCH ? i : BATCH) * words, row);
+        for (int branch = 0; branch < a[k]->branches; branch++)
+            for (int i = 0; i < BATCH; i++)
+                memcpy((float *)a[k]->in.context->data + row(a[k], branch, i) * words,
+                       context + (branch ? BATCH : i) * words, bytes);
     for (int64_t i = 0; i < m->count; i++)
         zm_dtype_from_f32(m->to->context + (m->at + i) * words, context + i * words, ZM_F16, (size_t)words);
     return ZM_OK;

@@ -15,6 +15,9 @@ typedef struct zm_paths_made {
 } zm_paths_made;
 void zm_paths_made_release(zm_paths_made *m);
 
+/* Of each batch the first so many paths look back only. */
+int zm_paths_back(const zm_teacher *t, const zm_paths_options *o);
+
 typedef struct zm_paths_maker zm_paths_maker;
 /* Everything is borrowed.  ZM_E_SHAPE: the schedules of student and teacher do not meet; ZM_E_NOMEM. */
 ZM_MUST zm_status zm_paths_maker_new(zm_paths_maker **out, const zm_teacher *t, const zm_schedule *student,

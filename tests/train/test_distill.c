@@ -12,7 +12,7 @@
 #include "train/distill_stage.h"
 #include "train/walk.h"
 
-enum { F = 2, H = 4, W = 4, Z = 4, EACH = F * H * W * Z, STEPS = 2, FINE = 3, PATHS = 20, WORDS = 6 };
+enum { F = 2, H = 4, W = 4, Z = 4, EACH = F * H * W * Z, STEPS = 2, FINE = 3, PATHS = 44, WORDS = 6 };
 
 static char root[] = "/tmp/zouma-distill-XXXXXX";
 static zm_rng rng;
@@ -186,7 +186,8 @@ static const zm_dit_config dit_config = {.model_type = "ti2v",
                                          .text_len = WORDS,
                                          .qk_norm = true,
                                          .cross_attn_norm = true,
-                                         .eps = 1e-6};
+                                         .eps = 1e-6,
+                                         .causal = {.block = 1, .window = 1, .both = true}};
 static const zm_text_config text_config = {.vocab = 320,
                                            .dim = 12,
                                            .dim_attn = 12,
@@ -260,6 +261,7 @@ static zm_paths_options options(double guidance, double own, const char *key)
                               .solver = zm_solver_find("euler"),
                               .given = 0.5,
                               .own = own,
+                              .back = 0.25,
                               .seed = 11,
                               .key = key};
 }
@@ -283,11 +285,12 @@ typedef struct plain {
     zm_tensor *v;
 } plain;
 
-static bool plain_open(plain *p, const tiny *t)
+static bool plain_open(plain *p, const tiny *t, bool back)
 {
     p->g = zm_graph_new();
     zm_build b = zm_build_begin(p->g, t->dit_params, false, false);
     p->in = zm_dit_input_leaves(&b, t->dit, &(zm_dit_sizes){.batch = 1, .frames = F, .height = H, .width = W});
+    p->in.looking_back = back;
     p->v = zm_output(p->g, zm_dit_build(&b, t->dit, &p->in));
     p->x = net_finish(p->g);
     return p->x != NULL;
@@ -328,23 +331,27 @@ static void test_targets(const tiny *t)
     zm_error err = {0};
     zm_schedule fine;
     zm_paths_options o = options(3, 0, "targets");
-    plain net = {0};
-    int given = 0;
+    plain whole = {0}, blocks = {0};
+    int given = 0, history = 0;
     double worst = 0, size = 0;
     bool ok = !open_paths(&p, t, "targets", &o, &err) && !zm_paths_schedule(&fine, STEPS * FINE, 3, &err);
-    if (!tap_ok(ok && p->n == PATHS && plain_open(&net, t), "paths are walked %s", err.text))
+    if (!tap_ok(ok && p->n == PATHS && plain_open(&whole, t, false) && plain_open(&blocks, t, true),
+                "paths are walked %s", err.text))
         return;
     float none[WORDS * 12];
     empty_context(t, none);
-    for (int i = 0; i < PATHS; i += 3)
+    for (int i = 0; i < PATHS; i++)
         for (int s = 0; s < STEPS; s++) {
             float start[EACH], want[EACH], context[WORDS * 12], x[EACH], c[EACH], u[EACH];
             int first = zm_paths_get(p, i, s, start, want, context), from = first * H * W * Z;
             memcpy(x, start, sizeof x);
-            given += first > 0;
+            bool back = i % ZM_PATHS_BATCH < ZM_PATHS_BATCH / 4;
+            plain *net = back ? &blocks : &whole;
+            given += first > 0 && !back;
+            history += first > 0 && back;
             for (int k = s * FINE; k < (s + 1) * FINE; k++) {
-                plain_velocity(&net, x, context, fine.timestep[k], first, c);
-                plain_velocity(&net, x, none, fine.timestep[k], first, u);
+                plain_velocity(net, x, context, fine.timestep[k], first, c);
+                plain_velocity(net, x, none, fine.timestep[k], first, u);
                 for (int j = from; j < EACH; j++)
                     x[j] += (float)(fine.sigma[k + 1] - fine.sigma[k]) * (u[j] + 3 * (c[j] - u[j]));
             }
@@ -355,9 +362,21 @@ static void test_targets(const tiny *t)
             }
         }
     tap_ok(worst < 0.01 * size, "targets are those of plain loops: off by %.2g of %.2g", worst, size);
-    tap_ok(given > 0, "some paths have given frames (%d)", given);
-    zm_exec_free(net.x);
-    zm_graph_free(net.g);
+    tap_ok(given > 0 && history > 0, "some paths have given frames (%d), some a history (%d)", given, history);
+    int64_t back = 0, count[2] = {0};
+    for (int k = 0; k < 2; k++) {
+        int64_t n = k ? zm_paths_back_count(p) : p->n - zm_paths_back_count(p);
+        for (int64_t i = 0; i < n; i++) {
+            int64_t at = zm_paths_pick(p, k, i);
+            back += at >= 0 && at < p->n && (at % ZM_PATHS_BATCH < ZM_PATHS_BATCH / 4) == k;
+            count[k] += at;
+        }
+    }
+    tap_ok(back == p->n && count[0] + count[1] == p->n * (p->n - 1) / 2, "each path is found among those of its kind");
+    zm_exec_free(whole.x);
+    zm_graph_free(whole.g);
+    zm_exec_free(blocks.x);
+    zm_graph_free(blocks.g);
     zm_schedule_release(&fine);
     zm_paths_close(p);
 }
