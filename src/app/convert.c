@@ -44,17 +44,28 @@ static zm_status read_scale(work *w, zm_error *err)
     return ZM_OK;
 }
 
-/* Elements first .. first+n-1 of the source as f32. */
-static void source(float *out, const work *w, size_t first, size_t n)
+/* Elements first .. first+n-1 as f32. */
+static void widen(float *out, const zm_weight *t, size_t first, size_t n)
 {
-    const zm_weight *t = w->job->from;
     size_t at = first / zm_dtype_block_elems(t->dtype) * zm_dtype_block_bytes(t->dtype);
     if (t->dtype == ZM_F64)
         zm_dtype_to_f32(out, (const char *)t->data + at, t->dtype, n);
     else
         zm_widen()(out, (const char *)t->data + at, t->dtype, n);
+}
+
+/* The same of what is to be written, at most PIECE of them. */
+static void source(float *out, const work *w, size_t first, size_t n)
+{
+    float other[PIECE];
+    widen(out, w->job->from, first, n);
     for (size_t i = 0; w->scale && i < n; i++)
         out[i] *= w->scale[(first + i) / w->row];
+    if (!w->job->with)
+        return;
+    widen(other, w->job->with, first, n);
+    for (size_t i = 0; i < n; i++)
+        out[i] = 0.5F * out[i] + 0.5F * other[i];
 }
 
 /* Elements first .. first+n-1 into `out`, on all threads. */
@@ -77,7 +88,7 @@ static zm_status convert_one(zm_gguf_writer *to, const zm_convert_job *job, char
     const zm_weight *t = job->from;
     size_t n = zm_weight_elems(t), each = zm_dtype_block_elems(t->dtype), bytes = 0,
            block = zm_dtype_block_bytes(t->dtype);
-    bool same = job->to.dtype == t->dtype && !job->scale;
+    bool same = job->to.dtype == t->dtype && !job->scale && !job->with;
     work w = {.job = job};
     zm_status s = read_scale(&w, err);
     for (size_t at = 0; at < n && !s && !zm_app_stop; at += CHUNK) {
@@ -184,9 +195,10 @@ static void print_summary(const zm_convert_plan *p, const char *path, double sec
     printf("\n");
 }
 
-static zm_status convert(const char *in, const char *out, zm_dtype type, bool quiet, zm_error *err)
+/* average: a file with which the mean is taken, or NULL. */
+static zm_status convert(const char *in, const char *average, const char *out, zm_dtype type, bool quiet, zm_error *err)
 {
-    zm_weights *w;
+    zm_weights *w, *other = NULL;
     zm_convert_plan p;
     double start = zm_now();
     zm_status s = zm_weights_open(&w, in, err);
@@ -194,11 +206,16 @@ static zm_status convert(const char *in, const char *out, zm_dtype type, bool qu
         return s;
     s = zm_convert_plan_make(&p, w, in, type, err);
     if (!s) {
-        s = write_all(&p, out, quiet, err);
+        s = average ? zm_weights_open(&other, average, err) : ZM_OK;
+        if (!s && average)
+            s = zm_convert_plan_average(&p, other, average, err);
+        if (!s)
+            s = write_all(&p, out, quiet, err);
         if (!s)
             print_summary(&p, out, zm_now() - start);
         zm_convert_plan_free(&p);
     }
+    zm_weights_free(other);
     zm_weights_free(w);
     return s;
 }
@@ -216,7 +233,7 @@ int zm_cmd_convert(int argc, char **argv)
                           "Matrices get the type; norms, biases and modulation stay f32, embeddings and heads 16 "
                           "bits, and rows that are not\nwhole blocks take a type of smaller blocks.  The sizes that "
                           "config.json gives are kept in the file.";
-    const char *words[2], *type = NULL;
+    const char *words[2], *type = NULL, *average = NULL;
     int64_t threads = 0;
     bool quiet = false;
     char types[160] = "";
@@ -226,6 +243,8 @@ int zm_cmd_convert(int argc, char **argv)
                      zm_dtype_name((zm_dtype)t));
     const zm_arg args[] = {
         {"--type", 0, ZM_ARG_STR, &type, 0, 0, "TYPE", types},
+        {"--average", 0, ZM_ARG_STR, &average, 0, 0, "FILE",
+         "the mean of IN and this one, which has the same tensors: two stages of one training are often better so"},
         {"--threads", 0, ZM_ARG_INT, &threads, 1, 1024, "N", "processors to use"},
         {"--quiet", 0, ZM_ARG_FLAG, &quiet, 0, 0, NULL, "no progress"},
     };
@@ -251,5 +270,5 @@ int zm_cmd_convert(int argc, char **argv)
 #endif
     zm_app_catch_signals();
     zm_error err = {0};
-    return convert(words[0], words[1], t, quiet, &err) ? zm_app_report("convert", &err) : 0;
+    return convert(words[0], average, words[1], t, quiet, &err) ? zm_app_report("convert", &err) : 0;
 }

@@ -272,6 +272,26 @@ zm_status zm_convert_plan_make(zm_convert_plan *out, const zm_weights *w, const 
     return s;
 }
 
+zm_status zm_convert_plan_average(zm_convert_plan *p, const zm_weights *other, const char *path, zm_error *err)
+{
+    zm_status s = ZM_OK;
+    for (size_t i = 0; !s && i < p->n; i++) {
+        zm_convert_job *j = &p->job[i];
+        const zm_weight *t = j->from;
+        if (j->scale)
+            return zm_fail(err, ZM_E_UNSUPPORTED, "%s has a scale; the mean of such tensors is not taken", t->name);
+        s = zm_weights_find(&j->with, other, t->name, err);
+        if (!s && (j->with->rank != t->rank || memcmp(j->with->dim, t->dim, sizeof *t->dim * (size_t)t->rank) != 0))
+            s = zm_fail(err, ZM_E_SHAPE, "%s: %s has another shape than in the first file", path, t->name);
+        if (!s && j->why == ZM_CONVERT_NUMBERS)
+            j->with = NULL;
+    }
+    if (!s && zm_weights_count(other) != p->n + p->skipped)
+        s = zm_fail(err, ZM_E_SHAPE, "%s has %zu tensors, the first file %zu: the mean is taken of equal networks",
+                    path, zm_weights_count(other), p->n + p->skipped);
+    return s;
+}
+
 void zm_convert_plan_free(zm_convert_plan *p)
 {
     free(p->job);

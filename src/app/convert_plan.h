@@ -19,6 +19,7 @@ typedef enum {
 typedef struct zm_convert_job {
     const zm_weight *from;
     const zm_weight *scale; /* of 8-bit floats, or NULL; folded into the values */
+    const zm_weight *with;  /* NULL, or the tensor of another file with which the mean is taken */
     zm_weight to;           /* name, shape, dtype and bytes; no data */
     zm_convert_reason why;
 } zm_convert_job;
@@ -37,6 +38,9 @@ typedef struct zm_convert_plan {
  * tensor of a type this build cannot read; ZM_E_SHAPE: a scale that does not fit; ZM_E_NOMEM. */
 ZM_MUST zm_status zm_convert_plan_make(zm_convert_plan *out, const zm_weights *w, const char *path, zm_dtype type,
                                        zm_error *err);
+/* Take the mean with the tensors of `other`, opened from `path`; it must outlive the plan.  ZM_E_SHAPE: a tensor of either
+ * that the other lacks or has in another shape; ZM_E_UNSUPPORTED: 8-bit floats with scales. */
+ZM_MUST zm_status zm_convert_plan_average(zm_convert_plan *p, const zm_weights *other, const char *path, zm_error *err);
 void zm_convert_plan_free(zm_convert_plan *p);
 
 #endif

@@ -39,6 +39,24 @@ check "in place of its source" sh -c "'$zouma' convert '$dir/again.gguf' '$dir/a
 check "one thread writes the same bytes" \
     sh -c "'$zouma' convert '$dit' '$dir/one.gguf' --type q4_k --threads 1 --quiet && cmp '$dir/one.gguf' '$dir/q4_k.gguf'"
 
+# The mean of two files.
+check "the mean of a file and itself is the file" \
+    sh -c "'$zouma' convert '$dir/f32.gguf' '$dir/mean.gguf' --average '$dir/f32.gguf' --type f32 --quiet && cmp '$dir/f32.gguf' '$dir/mean.gguf'"
+check "a mean in f32" sh -c "'$zouma' convert '$dir/q2_k.gguf' '$dir/rough.gguf' --type f32 --quiet &&
+    '$zouma' convert '$dir/f32.gguf' '$dir/mean.gguf' --average '$dir/rough.gguf' --type f32 --quiet"
+check "of files of two types it is the same" \
+    sh -c "'$zouma' convert '$dir/f32.gguf' '$dir/again.gguf' --average '$dir/q2_k.gguf' --type f32 --quiet && cmp '$dir/mean.gguf' '$dir/again.gguf'"
+if command -v python3 >/dev/null; then
+    check "it is half of the one and half of the other" python3 -c "
+import array, sys
+a, b, m = (array.array('f', open(n, 'rb').read()[-4000000:]) for n in sys.argv[1:])
+sys.exit(not all(abs(z - (x + y) / 2) <= 1e-7 * (abs(x) + abs(y)) for x, y, z in zip(a, b, m)) or a == m)
+" "$dir/f32.gguf" "$dir/rough.gguf" "$dir/mean.gguf"
+else
+    skip "it is half of the one and half of the other" "python3 reads floats here, and is not there"
+fi
+refuses "no mean of two networks" 1 "no tensor patch_embedding.weight" "$dir/none.gguf" "$zouma" convert "$dit" "$dir/none.gguf" --average "$(ls "$model"/vae.* | head -n 1)" --type f32 --quiet
+
 # A clip from a model whose transformer is quantised.
 mkdir "$dir/model"
 cp "$model"/config.json "$model"/text.* "$model"/vae.* "$model"/tokenizer.json "$dir/model/"
