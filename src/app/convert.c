@@ -44,14 +44,19 @@ static zm_status read_scale(work *w, zm_error *err)
     return ZM_OK;
 }
 
+/* Where element i, the first of a block, lies. */
+static const char *place(const zm_weight *t, size_t i)
+{
+    return (const char *)t->data + i / zm_dtype_block_elems(t->dtype) * zm_dtype_block_bytes(t->dtype);
+}
+
 /* Elements first .. first+n-1 as f32. */
 static void widen(float *out, const zm_weight *t, size_t first, size_t n)
 {
-    size_t at = first / zm_dtype_block_elems(t->dtype) * zm_dtype_block_bytes(t->dtype);
     if (t->dtype == ZM_F64)
-        zm_dtype_to_f32(out, (const char *)t->data + at, t->dtype, n);
+        zm_dtype_to_f32(out, place(t, first), t->dtype, n);
     else
-        zm_widen()(out, (const char *)t->data + at, t->dtype, n);
+        zm_widen()(out, place(t, first), t->dtype, n);
 }
 
 /* The same of what is to be written, at most PIECE of them. */
@@ -86,19 +91,20 @@ static void convert_chunk(char *out, const work *w, size_t first, size_t n)
 static zm_status convert_one(zm_gguf_writer *to, const zm_convert_job *job, char *out, zm_error *err)
 {
     const zm_weight *t = job->from;
-    size_t n = zm_weight_elems(t), each = zm_dtype_block_elems(t->dtype), bytes = 0,
-           block = zm_dtype_block_bytes(t->dtype);
+    size_t n = zm_weight_elems(t), bytes = 0;
     bool same = job->to.dtype == t->dtype && !job->scale && !job->with;
     work w = {.job = job};
     zm_status s = read_scale(&w, err);
     for (size_t at = 0; at < n && !s && !zm_app_stop; at += CHUNK) {
         size_t some = n - at < CHUNK ? n - at : CHUNK;
-        const char *from = (const char *)t->data + at / each * block;
+        const char *from = place(t, at);
         ZM_ASSERT(zm_dtype_bytes(&bytes, job->to.dtype, some));
         if (!same)
             convert_chunk(out, &w, at, some);
         s = zm_gguf_put(to, same ? from : out, bytes, err);
-        zm_map_drop(from, some / each * block);
+        zm_map_drop(from, (size_t)(place(t, at + some) - from));
+        if (job->with)
+            zm_map_drop(place(job->with, at), (size_t)(place(job->with, at + some) - place(job->with, at)));
     }
     free(w.scale);
     return s;
